@@ -1,0 +1,497 @@
+/**
+ * protocol.ts: who may hold a slot, and how they leave it.
+ *
+ * Synchronous code over an Int32Array. It never blocks and never sleeps: a step that cannot go on says so, its caller
+ * (waiters.ts) sleeps on its participant's bell and calls again. test/model runs this very file in every interleaving.
+ *
+ * WORDS (offsets and flags in layout.ts)         value, and who may write it
+ *   S       SLOT.STATE                           0 | owner + generation | flags; anybody, by compare-and-swap only
+ *   Q[p]    bit p of SLOT.READERS                p holds (or is about to look whether it may hold) the slot shared; p
+ *                                                while it lives, its scrubber once it is dead, a thief (steal)
+ *   WX[p]   bit p of SLOT.WAITERS_EXCLUSIVE      p sleeps, or is about to, until it may own the slot; p, its scrubber
+ *   WS[p]   bit p of SLOT.WAITERS_SHARED         the same for a shared hold
+ *   L[p]    PARTICIPANT.LIFE                     p at joining and leaving; DEAD by whoever saw p's byte lock free
+ *   B[p]    PARTICIPANT.BELL                     anybody; "look again at everything you wait for"
+ *   intent  PARTICIPANT.INTENT_…                 p, before the compare-and-swap that lets it enter
+ *   notice  PARTICIPANT.INHERITED_…              p, before the compare-and-swap of a take-over
+ *   version, name, notices of the slot           the owner that has entered or holds DRAINING; readers write name only
+ *   All words named by a capital are accessed by Atomics alone. The others are plain: their writers are ordered by S.
+ *
+ * EXCLUSIVE, uncontended: x1 and r1 are the only atomic operations
+ *   x1  CAS S 0 -> me                            inside
+ *   x2  S unowned: CAS S -> me [+DRAINING if READERS]
+ *   x3  S granted to me: CAS S -GRANTED          inside
+ *   x4  owner dead, or its grant void: TAKE OVER, then x6
+ *   x5  owner live: CAS S +WAITERS [+HANDOFF]    asleep until the bell; then again from x2
+ *   x6  DRAINING: load Q; a live reader: asleep  until the bell; none: CAS S -DRAINING -READERS, inside
+ * SHARED, uncontended: s1 s2 q1 q2
+ *   s1  set Q[me]                                s2  S unowned: CAS S +READERS unless it is there, inside
+ *   s3  owner live: clear Q[me]                  s4  if the owner drains, ring it: it may have seen the bit of s1
+ *   s5  S granted to me: set Q[me], CAS S -> READERS, inside; wake the next: S is open to all
+ * RELEASE
+ *   r1  CAS S me -> 0                            done
+ *   r2  HANDOFF: choose a live waiter w, CAS S -> w+GRANTED, ring w, look again whether w still waits and lives
+ *   r3  CAS S -> unowned, flags kept             then, if WAITERS, WAKE NEXT
+ *   q1  clear Q[me]                              q2  if the owner drains, ring it
+ * WAKE NEXT (of a slot that I left unowned, or whose wake-up I may have swallowed)
+ *   n1  scan WX and WS, in circular order from me, for a live participant
+ *   n2  none: CAS S -WAITERS -HANDOFF            if S is still unowned
+ *   n3  one: ring it; a shared one: ring all shared ones. Whoever enters shared and had waited repeats n1
+ * WAITING
+ *   w1  set WX[me] (WS[me])                      before the first x2 (s1); the bit stays until w2
+ *   w2  clear it                                 after x2 x3 x4 (s2 s5) succeeded
+ *   g1  giving up: clear it                      g2  S granted to me: r3.  S unowned, dead or void: WAKE NEXT.
+ *                                                    S owned: CAS S +WAITERS if others wait
+ *   g3  giving up at x6: r3
+ * TAKE OVER
+ *   t1  read what is known of the dead           t2  store it in my notice     t3  CAS S -> me+DRAINING+INHERITED
+ *   t4  copy it to the slot's notices            t5  CAS S -INHERITED +NOTICES
+ * UPGRADE (a try) u1 CAS S unowned -> me+DRAINING; u2 another live reader: r3, refused; u3 clear Q[me], CAS as in x6
+ * DOWNGRADE       d1 set Q[me]; d2 CAS S -> READERS; WAKE NEXT
+ *
+ * INVARIANTS
+ *   I1  S names at most one participant, and only the CAS of x1, x2, x3, x4 (t3), u1, r2 names one.
+ *   I2  A live reader is inside only if Q[p] is set and S was unowned with READERS after it was set. An owner enters only
+ *       after DRAINING stood in S and then no live Q[p] was seen, or READERS was not set when it came: so never both
+ *       (reader: Q then S; owner: S then Q; one of them sees the other, Dekker).
+ *   I3  A registered live waiter that sleeps has seen S owned by a live participant, with WAITERS, after its bit was set;
+ *       that owner's r2/r3 comes later and scans later, or its death rings everybody (native/sentinel.cc).
+ *   I4  Whoever was rung, and does not end up as owner, passes it on (n3, g2). If it dies, its death rings everybody.
+ *   I5  WAITERS is cleared by n2 alone, on an unowned word, after a scan that found nobody.
+ *   I6  A grant to w is void when neither WX[w] nor WS[w] is set: w accepts (x3) before it clears its bit (w2) and looks
+ *       at S after it clears its bit (g2), so nobody else can mistake an acceptance for a void grant.
+ *   I7  hasEntered(S) iff the owner's code may have run. Only then its death is a notice; INHERITED carries the notice of
+ *       an earlier death through the taker's own.
+ *   I8  The notice of a name stands in exactly one place: the dead owner's S word, a taker's record with INHERITED in S,
+ *       the slot's records, or the guard that was told. Only an exclusive holder of the same name takes it from there.
+ *
+ * DEATH at any step: a participant is dead once L[p] says so, and L[p] says so only after its process has no open file
+ * left; after that its S word may be taken over, its bits do not count, and everybody alive is rung. Before x1/x2: nothing.
+ *   After x1 x3 x6: notice with the name of its intent (if it names this slot) or of the slot: it died either before or
+ *   after it wrote the latter. After x2 r2 t3: no notice of its own. After s1: the bit does not count. After r3 before n1,
+ *   or rung and not yet awake: the ring after the certificate. A number's bits are cleared before its reuse (participant.ts).
+ * EVICTION is a death by order: the evicted may run on for some time; its guards are told, its CAS of r1 fails.
+ *
+ * WEAK MEMORY  Atomics are sequentially consistent, so the Dekker pairs (s1/s2 with x2/x6, w1/x5 with r3/n1, g1/g2 with r2,
+ * L/ring with x5) hold on arm64 as on x86. Plain words of a slot are written between an acquiring CAS (x1 x2 x3 x6 t3) and a
+ * releasing one (r1 r2 r3 t5) of S by one participant, and read after an acquiring one. Intent and notice are written before a CAS
+ * of S by their owner and read after a load of S that returned that CAS's value; the CAS of t3 confirms the word has not moved,
+ * and a number is not reused while S names it, so what was read was of that incarnation.
+ *
+ * ASSUMPTIONS (test/lock/assumptions.test.ts)
+ *   A1 Atomics on a mapped ArrayBuffer are machine atomics. A2 A process's byte lock goes when its last thread is gone.
+ *   A3 The kernel wakes at least one watcher of a dead thread's robust word.
+ *
+ * NOT PROMISED  Order among processes. Progress while the holder, or the waiter it was given to, is stopped. Anything across
+ * hosts. A notice after a shared holder's death: it could not have changed what the lock protects.
+ *
+ * TRIED  A release by exchange instead of r1: one that was evicted would wipe out its successor. Clearing WAITERS with the
+ * release (glibc does): a chain of a barger and two deaths strands a waiter unless every death rings everybody; kept both.
+ * Clearing a dead reader's bit while draining: the number may have come back to life between the look and the clearing.
+ */
+import {
+  DRAINING, GENERATION_SHIFT, GRANTED, INHERITED, MODE_EXCLUSIVE, MODE_SHARED, NOTICES, PARTICIPANT, READERS, SLOT, WAITERS, participantWord,
+} from './layout.js'
+import { carry, forget, noticeOfDead, peek, record, type Notice } from './notices.js'
+import { clearBit, forEachSharedWaiter, hasBit, isOwnerLive, liveReader, nextWaiter, setBit } from './roster.js'
+import {
+  accepted, awaited, calmed, claimed, disowned, drained, granted, identityWord, isOwned, isOwnedBy, ownerNumber, settled, takenOver,
+  unawaited, wantsHandoff,
+} from './word.js'
+
+/** What a step came to. */
+export const BUSY = 0 // not mine; a registered waiter may sleep until its bell rings
+export const ENTERED = 1
+export const OWNER = 2 // mine, but readers are still inside: sleep until the bell rings, then drain()
+export const LOST = 3 // it was mine and was taken from me: eviction or theft
+export type Outcome = typeof BUSY | typeof ENTERED | typeof OWNER | typeof LOST
+
+/** What the protocol needs of the world beside memory. */
+export interface Surroundings {
+  /** Changes the participant's bell word and wakes who sleeps on it. */
+  ring(number: number): void
+  /** Seconds since 1970. */
+  now(): number
+}
+
+/** One participant's hands on the slots. `slot` is always the word index of a slot. */
+export class Protocol {
+  readonly #words: Int32Array
+  readonly #surroundings: Surroundings
+  readonly #number: number
+  readonly #identity: number
+  readonly #record: number
+
+  constructor(words: Int32Array, number: number, generation: number, surroundings: Surroundings) {
+    this.#words = words
+    this.#surroundings = surroundings
+    this.#number = number
+    this.#identity = identityWord(number, generation)
+    this.#record = participantWord(number)
+  }
+
+  // ---- exclusive ------------------------------------------------------------------------------------------------------
+
+  /** One try, no registration: BUSY leaves nothing behind. */
+  tryExclusive(slot: number, name0: number, name1: number): Outcome {
+    this.#intend(slot, name0, name1)
+    if (Atomics.compareExchange(this.#words, slot, 0, this.#identity) === 0) { // x1
+      this.#noteEntry(slot, name0, name1)
+      return ENTERED
+    }
+    return this.#tryExclusiveContended(slot, name0, name1)
+  }
+
+  #tryExclusiveContended(slot: number, name0: number, name1: number): Outcome {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (isOwned(word)) {
+        if (!this.#isVacant(slot, word)) return BUSY
+        if (!this.#takeOver(slot, word)) continue // x4
+      } else {
+        if (word & READERS && liveReader(words, slot, this.#number) !== 0) return BUSY
+        if (Atomics.compareExchange(words, slot, word, claimed(word, this.#identity)) !== word) continue // x2
+      }
+      const outcome = this.drain(slot, name0, name1)
+      if (outcome !== OWNER) return outcome
+      this.#disown(slot, 0) // g3
+      return BUSY
+    }
+  }
+
+  /**
+   * A registered exclusive waiter looks again. BUSY: sleep. OWNER: sleep, then drain(). The registration ends with any other
+   * outcome than BUSY. `urgent`: it has waited long, ask for a hand-off.
+   */
+  attemptExclusive(slot: number, name0: number, name1: number, urgent: boolean): Outcome {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (isOwnedBy(word, this.#identity) && word & GRANTED) {
+        this.#intend(slot, name0, name1)
+        const next = urgent ? accepted(word) : accepted(calmed(word))
+        if (Atomics.compareExchange(words, slot, word, next) !== word) continue // x3
+        this.deregister(slot, MODE_EXCLUSIVE) // w2
+        this.#noteEntry(slot, name0, name1)
+        return ENTERED
+      }
+      if (!isOwned(word)) {
+        this.#intend(slot, name0, name1)
+        const next = claimed(urgent ? word : calmed(word), this.#identity)
+        if (Atomics.compareExchange(words, slot, word, next) !== word) continue // x2
+      } else if (this.#isVacant(slot, word)) {
+        if (!this.#takeOver(slot, word)) continue // x4
+      } else {
+        const next = awaited(word, urgent)
+        if (next === word || Atomics.compareExchange(words, slot, word, next) === word) return BUSY // x5
+        continue
+      }
+      this.deregister(slot, MODE_EXCLUSIVE) // w2
+      return this.drain(slot, name0, name1)
+    }
+  }
+
+  /** The owner that has not entered looks for readers (x6). OWNER: one is inside. */
+  drain(slot: number, name0: number, name1: number): Outcome {
+    const word = Atomics.load(this.#words, slot)
+    if (!isOwnedBy(word, this.#identity)) return LOST
+    if (word & DRAINING && liveReader(this.#words, slot, this.#number) !== 0) return OWNER
+    return this.#enterDrained(slot, name0, name1)
+  }
+
+  /** I own the slot and no reader is inside, nor can one come. */
+  #enterDrained(slot: number, name0: number, name1: number): Outcome {
+    const words = this.#words
+    this.#intend(slot, name0, name1)
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (!isOwnedBy(word, this.#identity)) return LOST
+      const next = drained(word)
+      if (next !== word && Atomics.compareExchange(words, slot, word, next) !== word) continue // x6
+      this.#noteEntry(slot, name0, name1)
+      return ENTERED
+    }
+  }
+
+  /** Leaves a slot held exclusively. LOST: it was taken from us before. */
+  releaseExclusive(slot: number): Outcome {
+    if (Atomics.compareExchange(this.#words, slot, this.#identity, 0) === this.#identity) return ENTERED // r1
+    return this.#disown(slot, 0)
+  }
+
+  /** r2 and r3, also for an owner that has not entered. `add`: READERS, if I stay inside as a reader. */
+  #disown(slot: number, add: number): Outcome {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (!isOwnedBy(word, this.#identity)) return LOST
+      if (add === 0 && wantsHandoff(word)) {
+        const chosen = nextWaiter(words, slot, this.#number)
+        if (chosen !== 0) {
+          if (this.#grant(slot, word, chosen)) return ENTERED
+          continue
+        }
+      }
+      if (Atomics.compareExchange(words, slot, word, disowned(word) | add) !== word) continue // r3
+      if (word & WAITERS) this.#wakeNext(slot)
+      return ENTERED
+    }
+  }
+
+  /** r2. False: the word moved, nothing was done. */
+  #grant(slot: number, word: number, chosen: number): boolean {
+    const words = this.#words
+    const generation = Atomics.load(words, participantWord(chosen) + PARTICIPANT.LIFE) >>> GENERATION_SHIFT
+    const next = granted(word, identityWord(chosen, generation))
+    if (Atomics.compareExchange(words, slot, word, next) !== word) return false
+    words[slot + SLOT.HANDOFFS] = ((words[slot + SLOT.HANDOFFS] ?? 0) + 1) | 0
+    this.#surroundings.ring(chosen)
+    this.#revokeVoidGrant(slot) // it may have given up, or died, between the scan and the grant
+    return true
+  }
+
+  #revokeVoidGrant(slot: number): void {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (!isOwned(word) || !(word & GRANTED) || !this.#isVacant(slot, word)) return
+      if (Atomics.compareExchange(words, slot, word, disowned(word)) !== word) continue
+      this.#wakeNext(slot)
+      return
+    }
+  }
+
+  // ---- shared ---------------------------------------------------------------------------------------------------------
+
+  /** One try, no registration. */
+  tryShared(slot: number): Outcome {
+    const words = this.#words
+    setBit(words, slot + SLOT.READERS, this.#number) // s1
+    if (Atomics.load(words, slot) === READERS) return ENTERED // s2
+    return this.#enterShared(slot)
+  }
+
+  /** Q[me] is set: inside, or the bit is cleared again. */
+  #enterShared(slot: number): Outcome {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (!isOwned(word)) {
+        if (word & READERS || Atomics.compareExchange(words, slot, word, word | READERS) === word) return ENTERED // s2
+      } else if (this.#isVacant(slot, word)) {
+        if (this.#takeOver(slot, word)) return this.#disown(slot, READERS)
+      } else {
+        clearBit(words, slot + SLOT.READERS, this.#number) // s3
+        this.#ringDrainer(slot) // s4
+        return BUSY
+      }
+    }
+  }
+
+  /** A registered shared waiter looks again. BUSY: sleep. The registration ends with ENTERED. */
+  attemptShared(slot: number, urgent: boolean): Outcome {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (isOwnedBy(word, this.#identity) && word & GRANTED) {
+        setBit(words, slot + SLOT.READERS, this.#number) // s5
+        const next = disowned(urgent ? word : calmed(word)) | READERS
+        if (Atomics.compareExchange(words, slot, word, next) !== word) continue
+      } else if (!isOwned(word) || this.#isVacant(slot, word)) {
+        setBit(words, slot + SLOT.READERS, this.#number) // s1
+        if (this.#enterShared(slot) !== ENTERED) continue
+      } else {
+        const next = awaited(word, urgent)
+        if (next === word || Atomics.compareExchange(words, slot, word, next) === word) return BUSY // x5
+        continue
+      }
+      this.deregister(slot, MODE_SHARED) // w2
+      if (Atomics.load(words, slot) & WAITERS) this.#wakeNext(slot) // n3
+      return ENTERED
+    }
+  }
+
+  /** Leaves a slot held shared. LOST: the hold was taken from us before. */
+  releaseShared(slot: number): Outcome {
+    const words = this.#words
+    const held = clearBit(words, slot + SLOT.READERS, this.#number) // q1
+    if (Atomics.load(words, slot) !== READERS) this.#ringDrainer(slot) // q2
+    return held ? ENTERED : LOST
+  }
+
+  #ringDrainer(slot: number): void {
+    const word = Atomics.load(this.#words, slot)
+    if (word & DRAINING && isOwned(word)) this.#surroundings.ring(ownerNumber(word))
+  }
+
+  // ---- waiting --------------------------------------------------------------------------------------------------------
+
+  /** w1: before the first attempt. */
+  register(slot: number, mode: number): void {
+    setBit(this.#words, waiterBitmap(slot, mode), this.#number)
+  }
+
+  /** w2 */
+  deregister(slot: number, mode: number): void {
+    clearBit(this.#words, waiterBitmap(slot, mode), this.#number)
+  }
+
+  /** g1 and g2: a registered waiter stops waiting. Leaves the slot as if it had never waited. */
+  giveUp(slot: number, mode: number): void {
+    const words = this.#words
+    this.deregister(slot, mode) // g1
+    for (;;) {
+      const word = Atomics.load(words, slot) // g2
+      if (isOwnedBy(word, this.#identity) && word & GRANTED) {
+        this.#disown(slot, 0)
+        return
+      }
+      const open = !isOwned(word) || this.#isVacant(slot, word)
+      if (open ? word & WAITERS : nextWaiter(words, slot, this.#number) !== 0) {
+        if (open) this.#wakeNext(slot)
+        else if (!(word & WAITERS) && Atomics.compareExchange(words, slot, word, awaited(word, false)) !== word) continue
+      }
+      return
+    }
+  }
+
+  /** g3: an owner that has not entered stops waiting for readers. */
+  backOut(slot: number): void {
+    this.#disown(slot, 0)
+  }
+
+  /** n1-n3 */
+  #wakeNext(slot: number): void {
+    const words = this.#words
+    const next = nextWaiter(words, slot, this.#number) // n1
+    if (next === 0) {
+      const word = Atomics.load(words, slot)
+      if (!isOwned(word) && word & WAITERS) Atomics.compareExchange(words, slot, word, unawaited(word)) // n2
+    } else if (hasBit(words, slot + SLOT.WAITERS_SHARED, next)) {
+      forEachSharedWaiter(words, slot, this.#number, number => {
+        this.#surroundings.ring(number) // n3
+      })
+    } else {
+      this.#surroundings.ring(next) // n3
+    }
+  }
+
+  // ---- change of mode -------------------------------------------------------------------------------------------------
+
+  /** The only reader becomes the owner, or nothing changes (BUSY). */
+  tryUpgrade(slot: number, name0: number, name1: number): Outcome {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (!hasBit(words, slot + SLOT.READERS, this.#number)) return LOST
+      if (isOwned(word) || liveReader(words, slot, this.#number) !== 0) return BUSY
+      if (Atomics.compareExchange(words, slot, word, claimed(word | READERS, this.#identity)) === word) break // u1
+    }
+    if (liveReader(words, slot, this.#number) !== 0) { // u2
+      this.#disown(slot, READERS)
+      return BUSY
+    }
+    clearBit(words, slot + SLOT.READERS, this.#number) // u3
+    return this.#enterDrained(slot, name0, name1)
+  }
+
+  /** The owner becomes a reader; nobody else can own the slot in between. */
+  downgrade(slot: number): Outcome {
+    setBit(this.#words, slot + SLOT.READERS, this.#number) // d1
+    const outcome = this.#disown(slot, READERS) // d2
+    if (outcome === LOST) clearBit(this.#words, slot + SLOT.READERS, this.#number)
+    return outcome
+  }
+
+  // ---- succession -----------------------------------------------------------------------------------------------------
+
+  /** The owner in `word` is dead, or was given the slot and does not want it. */
+  #isVacant(slot: number, word: number): boolean {
+    const words = this.#words
+    if (!isOwnerLive(words, word)) return true
+    if (!(word & GRANTED)) return false
+    const number = ownerNumber(word)
+    return !hasBit(words, slot + SLOT.WAITERS_EXCLUSIVE, number) && !hasBit(words, slot + SLOT.WAITERS_SHARED, number)
+  }
+
+  /** t1-t5: then I am the owner, with DRAINING. False: the word moved, nothing was done. */
+  #takeOver(slot: number, word: number): boolean {
+    const words = this.#words
+    const notice = noticeOfDead(words, slot, word, this.#surroundings.now()) // t1
+    if (notice !== undefined) carry(words, this.#number, notice) // t2
+    const next = takenOver(word, this.#identity, notice !== undefined)
+    if (Atomics.compareExchange(words, slot, word, next) !== word) return false // t3
+    words[slot + SLOT.TAKEOVERS] = ((words[slot + SLOT.TAKEOVERS] ?? 0) + 1) | 0
+    if (notice === undefined) return true
+    record(words, slot, notice) // t4
+    for (let now = Atomics.load(words, slot); ; now = Atomics.load(words, slot)) {
+      if (!isOwnedBy(now, this.#identity) || Atomics.compareExchange(words, slot, now, settled(now)) === now) return true // t5
+    }
+  }
+
+  /**
+   * Clears what a dead incarnation of `number` left in the slot. The caller holds the byte lock of the number and is SCRUBBING
+   * under it; `inheritedOnly`: the first of two rounds, because my record carries one notice at a time.
+   */
+  scrub(slot: number, number: number, inheritedOnly: boolean): void {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (ownerNumber(word) !== number || isOwnedBy(word, this.#identity)) break
+      if (inheritedOnly && !(word & INHERITED)) return
+      if (!this.#takeOver(slot, word)) continue
+      this.#disown(slot, 0)
+      break
+    }
+    if (inheritedOnly) return
+    clearBit(words, slot + SLOT.READERS, number)
+    clearBit(words, slot + SLOT.WAITERS_EXCLUSIVE, number)
+    clearBit(words, slot + SLOT.WAITERS_SHARED, number)
+  }
+
+  /** Exclusive holder: the notice meant for this name, told now and never again. */
+  takeNotice(slot: number, name0: number, name1: number): Notice | undefined {
+    const words = this.#words
+    if (!(Atomics.load(words, slot) & NOTICES)) return undefined
+    const notice = peek(words, slot, name0, name1)
+    if (forget(words, slot, name0, name1)) Atomics.and(words, slot, ~NOTICES)
+    return notice
+  }
+
+  /** Shared holder: the notice meant for this name. It stays: a reader cannot repair. */
+  peekNotice(slot: number, name0: number, name1: number): Notice | undefined {
+    return Atomics.load(this.#words, slot) & NOTICES ? peek(this.#words, slot, name0, name1) : undefined
+  }
+
+  // ---- entry ----------------------------------------------------------------------------------------------------------
+
+  /** Before a compare-and-swap that lets me enter: if I die right after it, this is the name. */
+  #intend(slot: number, name0: number, name1: number): void {
+    const words = this.#words
+    const own = this.#record
+    words[own + PARTICIPANT.INTENT_SLOT] = slot
+    words[own + PARTICIPANT.INTENT_NAME_0] = name0
+    words[own + PARTICIPANT.INTENT_NAME_1] = name1
+  }
+
+  /** The exclusive holder is succeeded by another task of its process: as if it had left and entered again. */
+  handOver(slot: number, name0: number, name1: number): void {
+    this.#intend(slot, name0, name1)
+    this.#noteEntry(slot, name0, name1)
+  }
+
+  /** The exclusive holder marks its entry: a new version, its name. */
+  #noteEntry(slot: number, name0: number, name1: number): void {
+    const words = this.#words
+    const low = ((words[slot + SLOT.VERSION_LOW] ?? 0) + 1) | 0
+    words[slot + SLOT.VERSION_LOW] = low
+    if (low === 0) words[slot + SLOT.VERSION_HIGH] = ((words[slot + SLOT.VERSION_HIGH] ?? 0) + 1) | 0
+    if (words[slot + SLOT.NAME_0] !== name0) words[slot + SLOT.NAME_0] = name0
+    if (words[slot + SLOT.NAME_1] !== name1) words[slot + SLOT.NAME_1] = name1
+  }
+}
+
+function waiterBitmap(slot: number, mode: number): number {
+  return slot + (mode === MODE_EXCLUSIVE ? SLOT.WAITERS_EXCLUSIVE : SLOT.WAITERS_SHARED)
+}

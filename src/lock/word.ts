@@ -1,0 +1,87 @@
+/**
+ * word.ts: transitions of the slot's state word. Pure: (word, event) -> word. The flags are defined in layout.ts.
+ */
+import { DRAINING, GENERATION_SHIFT, GRANTED, HANDOFF, INHERITED, NOTICES, OWNER_MASK, READERS, WAITERS } from './layout.js'
+
+/** Who: owner number and generation, without the flags. */
+export const IDENTITY_MASK = OWNER_MASK | (-1 << GENERATION_SHIFT)
+
+/** What outlives an owner: knowledge about others, not about the owner. */
+const LASTING = WAITERS | READERS | HANDOFF | NOTICES
+
+/** The identity that a participant writes into the words it owns. */
+export function identityWord(number: number, generation: number): number {
+  return number | (generation << GENERATION_SHIFT)
+}
+
+export function ownerNumber(word: number): number {
+  return word & OWNER_MASK
+}
+
+export function isOwned(word: number): boolean {
+  return (word & OWNER_MASK) !== 0
+}
+
+export function isOwnedBy(word: number, identity: number): boolean {
+  return (word & IDENTITY_MASK) === identity
+}
+
+/** True once the owner's code may run under the lock: its death is then news for the next holder. */
+export function hasEntered(word: number): boolean {
+  return isOwned(word) && (word & (DRAINING | GRANTED | INHERITED)) === 0
+}
+
+/** An unowned slot gets an owner, who must wait for readers if there may be any. */
+export function claimed(word: number, identity: number): number {
+  return identity | (word & LASTING) | (word & READERS ? DRAINING : 0)
+}
+
+/** A dead or void owner is replaced; the new one has not entered before it has looked for readers. */
+export function takenOver(word: number, identity: number, inherits: boolean): number {
+  return identity | (word & LASTING) | DRAINING | (inherits ? INHERITED : 0)
+}
+
+/** The inherited notice stands in the records. */
+export function settled(word: number): number {
+  return (word & ~INHERITED) | NOTICES
+}
+
+/** No reader is inside: the owner enters. */
+export function drained(word: number): number {
+  return word & ~(DRAINING | READERS)
+}
+
+/** The chosen owner accepts. */
+export function accepted(word: number): number {
+  return word & ~GRANTED
+}
+
+/** A releaser gives the slot to a waiter. */
+export function granted(word: number, identity: number): number {
+  return identity | (word & LASTING) | GRANTED
+}
+
+/** The owner leaves. */
+export function disowned(word: number): number {
+  return word & LASTING
+}
+
+/** Somebody sleeps on this slot from now on; `urgent` asks for a hand-off. */
+export function awaited(word: number, urgent: boolean): number {
+  return word | WAITERS | (urgent ? HANDOFF : 0)
+}
+
+/** Nobody waits any more. */
+export function unawaited(word: number): number {
+  return word & ~(WAITERS | HANDOFF)
+}
+
+/** A releaser gives away, instead of opening to all, only when asked to and when no reader can be inside. */
+export function wantsHandoff(word: number): boolean {
+  return (word & (HANDOFF | READERS)) === HANDOFF
+}
+
+/** Whoever takes the slot has not waited long: the request for hand-offs ends. */
+export function calmed(word: number): number {
+  return word & ~HANDOFF
+}

@@ -1,0 +1,250 @@
+/**
+ * driver.ts: what a process does around the protocol's steps, as a state machine: the same sequence as src/lock/waiters.ts.
+ *
+ * Each place either runs one segment of protocol code, an operation a step, or waits for the bell.
+ */
+import { LIFE, MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, participantWord } from '../../src/lock/layout.js'
+import { BUSY, ENTERED, LOST, OWNER, type Protocol } from '../../src/lock/protocol.js'
+import type { Machine } from './machine.js'
+
+/** Names are one letter; slot 0 unless said otherwise. */
+export type Action =
+  | {
+      readonly kind: 'lock'
+      readonly mode: 'exclusive' | 'shared'
+      readonly name: string
+      readonly slot?: 0 | 1
+      /** May give up whenever it sleeps. */
+      readonly timeout?: boolean
+      /** One try only. */
+      readonly try?: boolean
+      /** Asks for a hand-off once it has slept. */
+      readonly urgent?: boolean
+      /** What it does inside before it leaves. */
+      readonly then?: 'upgrade' | 'downgrade'
+      /** Keeps it until `unlock`. */
+      readonly keep?: boolean
+    }
+  | { readonly kind: 'unlock'; readonly slot: 0 | 1; readonly mode: 'exclusive' | 'shared' }
+  | { readonly kind: 'evict'; readonly number: number }
+  /** Takes the number of a certified dead participant and scrubs it first. */
+  | { readonly kind: 'rejoin' }
+
+export type Place =
+  | 'start' | 'try' | 'register' | 'attempt' | 'asleep' | 'draining' | 'drain' | 'told' | 'inside' | 'upgrade' | 'downgrade'
+  | 'release' | 'giveup' | 'backout' | 'scrub0' | 'scrub1' | 'join' | 'evict'
+
+export type Wish = 'go' | 'ring' | 'give up'
+
+export interface DriverState {
+  readonly number: number
+  readonly generation: number
+  readonly program: readonly Action[]
+  readonly at: number
+  readonly place: Place
+  readonly log: readonly number[]
+  readonly done: boolean
+  readonly slept: boolean
+  /** Set while it may have an exclusive hold of this name: from the first try to the end of the release. */
+  readonly doorName: string | undefined
+  readonly insideSlot: number
+  readonly insideMode: number
+  /** Certainly inside: has been told of its entry and has not begun to leave. */
+  readonly certain: boolean
+  readonly mode: number
+  readonly evicted: boolean
+  readonly invulnerable: boolean
+  readonly belled: boolean
+}
+
+export interface Driver {
+  readonly machine: Machine
+  readonly slots: readonly number[]
+  protocol(number: number, generation: number): Protocol
+  consumeBell(): void
+  findDead(thread: number): number
+  ringAll(): void
+  readonly sameGeneration: boolean
+  due: Record<string, 'must' | 'may'>
+}
+
+export function initialState(number: number, program: readonly Action[]): DriverState {
+  return {
+    number, generation: 1, program, at: 0, place: firstPlace(program[0]), log: [], done: program.length === 0, slept: false, doorName: undefined,
+    insideSlot: -1, insideMode: 0, certain: false, mode: 0, evicted: false, invulnerable: program[0]?.kind === 'rejoin', belled: false,
+  }
+}
+
+/** What the thread may do now; `findDead` gives a number to rejoin under, or 0. */
+export function enabledByBell(thread: DriverState, rung: boolean, findDead: (thread: number) => number): Wish[] {
+  const action = thread.program[thread.at]
+  if (thread.place === 'start') return findDead(thread.number) === 0 ? [] : ['go']
+  if (thread.place !== 'asleep' && thread.place !== 'draining') return ['go']
+  const wishes: Wish[] = rung ? ['ring'] : []
+  if (action?.kind === 'lock' && action.timeout) wishes.push('give up')
+  return wishes
+}
+
+function firstPlace(action: Action | undefined): Place {
+  switch (action?.kind) {
+    case 'unlock': return 'release'
+    case 'rejoin': return 'start'
+    case 'evict': return 'evict'
+    default: return 'try'
+  }
+}
+
+const fingerprint = (name: string): number => name.charCodeAt(0)
+
+/** One step. @returns the new state, a label, and what is wrong, if anything */
+export function advance(driver: Driver, thread: DriverState, wish: Wish): [DriverState, string, string?] {
+  const action = thread.program[thread.at]
+  if (action === undefined) throw new Error('past the end of the program')
+  if (wish === 'give up') return [{ ...thread, place: thread.place === 'draining' ? 'backout' : 'giveup' }, 'gives up']
+  if (wish === 'ring') {
+    driver.consumeBell()
+    return [{ ...thread, place: thread.place === 'draining' ? 'drain' : 'attempt', slept: true }, 'wakes']
+  }
+  if (thread.place === 'start') return [adopt(driver, thread, driver.findDead(thread.number)), 'takes a dead number']
+  const protocol = driver.protocol(thread.number, thread.generation)
+  const segment = segmentOf(driver, protocol, thread, action)
+  const { finished, value, log, label } = driver.machine.stepSegment(segment, thread.log)
+  const text = `${thread.place}: ${label}`
+  if (!finished) return [{ ...thread, log, doorName: doorName(thread, action), ...leaving(thread) }, text]
+  const [next, violation] = after(driver, { ...thread, log: [], doorName: doorName(thread, action) }, action, value)
+  return [next, text, violation]
+}
+
+/** From the first operation of a release on, its hold is not relied on any more. */
+function leaving(thread: DriverState): Partial<DriverState> {
+  if (thread.place === 'release') return { insideSlot: -1, insideMode: 0, certain: false }
+  if (thread.place === 'downgrade') return { insideMode: MODE_SHARED, certain: false }
+  return {}
+}
+
+function doorName(thread: DriverState, action: Action): string | undefined {
+  return action.kind === 'lock' && (action.mode === 'exclusive' || action.then === 'upgrade') ? action.name : thread.doorName
+}
+
+type SegmentValue = number | { pid: number } | undefined
+
+function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, action: Action): () => SegmentValue {
+  const slot = driver.slots[action.kind === 'lock' || action.kind === 'unlock' ? (action.slot ?? 0) : 0] ?? 0
+  if (action.kind === 'unlock') {
+    return () => (action.mode === 'exclusive' ? protocol.releaseExclusive(slot) : protocol.releaseShared(slot))
+  }
+  if (action.kind === 'rejoin') return rejoinSegment(driver, protocol, thread)
+  if (action.kind === 'evict') {
+    const life = participantWord(action.number) + PARTICIPANT.LIFE
+    return () => Atomics.compareExchange(driver.machine.words, life, (1 << 16) | LIFE.LIVE, (1 << 16) | LIFE.EVICTED)
+  }
+  const name0 = fingerprint(action.name)
+  const exclusive = action.mode === 'exclusive'
+  const mode = exclusive ? MODE_EXCLUSIVE : MODE_SHARED
+  const urgent = (action.urgent ?? false) && thread.slept
+  switch (thread.place) {
+    case 'try': return () => (exclusive ? protocol.tryExclusive(slot, name0, 0) : protocol.tryShared(slot))
+    case 'register': return () => { protocol.register(slot, mode); return 0 }
+    case 'attempt': return () => (exclusive ? protocol.attemptExclusive(slot, name0, 0, urgent) : protocol.attemptShared(slot, urgent))
+    case 'drain': return () => protocol.drain(slot, name0, 0)
+    case 'giveup': return () => { protocol.giveUp(slot, mode); return 0 }
+    case 'backout': return () => { protocol.backOut(slot); return 0 }
+    case 'told': return () => (thread.mode === MODE_EXCLUSIVE ? protocol.takeNotice(slot, name0, 0) : protocol.peekNotice(slot, name0, 0))
+    case 'upgrade': return () => protocol.tryUpgrade(slot, name0, 0)
+    case 'downgrade': return () => protocol.downgrade(slot)
+    case 'release': return () => (thread.mode === MODE_EXCLUSIVE ? protocol.releaseExclusive(slot) : protocol.releaseShared(slot))
+    default: return () => 0 // inside: the critical section is one step of its own
+  }
+}
+
+function rejoinSegment(driver: Driver, protocol: Protocol, thread: DriverState): () => SegmentValue {
+  const words = driver.machine.words
+  const life = participantWord(thread.number) + PARTICIPANT.LIFE
+  switch (thread.place) {
+    case 'scrub0': return () => { for (const slot of driver.slots) protocol.scrub(slot, thread.number, true); return 0 }
+    case 'scrub1': return () => { for (const slot of driver.slots) protocol.scrub(slot, thread.number, false); return 0 }
+    case 'join': return () => Atomics.store(words, life, (thread.generation << 16) | LIFE.LIVE)
+    default: return () => 0
+  }
+}
+
+/** The segment is over: where to go. */
+function after(driver: Driver, thread: DriverState, action: Action, value: SegmentValue): [DriverState, string?] {
+  if (action.kind === 'unlock') return [finish(thread)]
+  if (action.kind === 'rejoin') return [afterRejoin(driver, thread)]
+  if (action.kind === 'evict') {
+    driver.ringAll()
+    return [finish(thread)]
+  }
+  const mode = action.mode === 'exclusive' ? MODE_EXCLUSIVE : MODE_SHARED
+  const enter = (entered: number): DriverState => ({ ...thread, place: 'told', mode: entered, insideSlot: action.slot ?? 0, insideMode: entered })
+  switch (thread.place) {
+    case 'try':
+      if (value === ENTERED) return [enter(mode)]
+      return [action.try ? finish(thread) : { ...thread, place: 'register' }]
+    case 'register': return [{ ...thread, place: 'attempt' }]
+    case 'attempt':
+    case 'drain':
+      if (value === ENTERED) return [enter(mode)]
+      if (value === OWNER) return [{ ...thread, place: 'draining' }]
+      if (value === LOST) return [{ ...thread, place: 'register' }]
+      return [{ ...thread, place: value === BUSY ? 'asleep' : 'register' }]
+    case 'giveup':
+    case 'backout': return [finish(thread)]
+    case 'told': return told(driver, thread, action, value)
+    case 'inside': return [{ ...thread, place: action.then ?? 'release' }, undefined]
+    case 'upgrade':
+      if (value === ENTERED) return [{ ...thread, place: 'told', mode: MODE_EXCLUSIVE, insideMode: MODE_EXCLUSIVE, certain: true }]
+      return [{ ...thread, place: 'release' }]
+    case 'downgrade': return [{ ...thread, mode: MODE_SHARED, insideMode: MODE_SHARED, place: 'release' }]
+    case 'release': return [finish(thread)]
+    default: throw new Error(`no way on from ${thread.place}`)
+  }
+}
+
+/** Entered and asked for the notice: exactly the deaths that nobody was told of must be in it. */
+function told(driver: Driver, thread: DriverState, action: Action & { kind: 'lock' }, value: SegmentValue): [DriverState, string?] {
+  const due = driver.due[action.name]
+  const notice = typeof value === 'object'
+  let violation: string | undefined
+  if (due === 'must' && !notice) violation = `a death under the name ${action.name} was not reported`
+  if (due === undefined && notice) violation = `a death under the name ${action.name} was reported that was none, or twice`
+  if (thread.mode === MODE_EXCLUSIVE && due !== undefined) {
+    const { [action.name]: _, ...rest } = driver.due
+    driver.due = rest
+  }
+  const upgraded = action.mode === 'shared' && thread.mode === MODE_EXCLUSIVE
+  return [{ ...thread, certain: true, place: upgraded ? 'release' : 'inside' }, violation]
+}
+
+function afterRejoin(driver: Driver, thread: DriverState): DriverState {
+  const words = driver.machine
+  const life = participantWord(thread.number) + PARTICIPANT.LIFE
+  switch (thread.place) {
+    case 'scrub0': return { ...thread, place: 'scrub1' }
+    case 'scrub1': return { ...thread, place: 'join' }
+    case 'join':
+      words.write(participantWord(thread.number) + PARTICIPANT.PID, 200 + thread.number)
+      driver.ringAll()
+      return finish(thread)
+    default: throw new Error(`no way on from ${thread.place}; life ${words.read(life)}`)
+  }
+}
+
+/** Takes the dead number and declares itself joining under the next generation. */
+export function adopt(driver: Driver, thread: DriverState, number: number): DriverState {
+  const life = participantWord(number) + PARTICIPANT.LIFE
+  const generation = (driver.machine.read(life) >>> 16) + (driver.sameGeneration ? 0 : 1)
+  driver.machine.write(life, (generation << 16) | LIFE.SCRUBBING)
+  return { ...thread, number, generation, place: 'scrub0', invulnerable: false }
+}
+
+function finish(thread: DriverState): DriverState {
+  const action = thread.program[thread.at]
+  const kept = action?.kind === 'lock' && action.keep && thread.place === 'inside'
+  const at = thread.at + 1
+  return {
+    ...thread, at, place: firstPlace(thread.program[at]), done: at >= thread.program.length, slept: false,
+    doorName: kept ? thread.doorName : undefined, insideSlot: kept ? thread.insideSlot : -1, insideMode: kept ? thread.insideMode : 0, certain: kept ? thread.certain : false,
+  }
+}

@@ -1,0 +1,283 @@
+/**
+ * explorer.ts: every interleaving of small programs over the shipped protocol, with deaths at every step.
+ *
+ * A state is the shared words, every thread's place in its driver and the results its current segment has seen. The adversary
+ * chooses who runs, delays every wake-up (a rung bell is noticed any time later), kills at any step, delays the death certificate
+ * and rings each survivor separately after it; a further kill takes the reaper's remaining rings with it.
+ */
+import { LIFE, MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, SLOT, participantWord, slotWord, PARTICIPANTS_WORD, PARTICIPANT_LIMIT, PARTICIPANT_WORDS, BITMAP_WORDS, SLOT_WORDS } from '../../src/lock/layout.js'
+import { Protocol } from '../../src/lock/protocol.js'
+import { Machine } from './machine.js'
+import { type Action, type Driver, type DriverState, advance, initialState, type Wish, enabledByBell } from './driver.js'
+
+export interface Configuration {
+  /** One program per participant: its actions in order. */
+  readonly programs: readonly (readonly Action[])[]
+  readonly deaths: number
+  /** Makes the protocol under test; a broken variant for must-fail runs. */
+  readonly makeProtocol?: ((machine: Machine, number: number, generation: number, ring: (n: number) => void) => Protocol) | undefined
+  /** Broken surroundings: no ring after a certificate; a ring before it instead; numbers reused with their old generation. */
+  readonly fault?: 'no-death-ring' | 'ring-before-certificate' | 'same-generation' | undefined
+  readonly stateLimit?: number | undefined
+  /** Plain accesses are steps of their own: a death may fall between two of them. */
+  readonly plainSteps?: boolean | undefined
+}
+
+export interface Exploration {
+  readonly states: number
+  readonly transitions: number
+  readonly violation: string | undefined
+  /** The shortest way there, a label a step. */
+  readonly schedule: readonly string[]
+  readonly complete: boolean
+}
+
+const FIRST_SLOT = PARTICIPANTS_WORD + PARTICIPANT_LIMIT * PARTICIPANT_WORDS
+export const SLOTS = [slotWord(FIRST_SLOT, 0), slotWord(FIRST_SLOT, 1)] as const
+const ALIVE = 2
+const KILLED = 1
+const CERTIFIED = 0
+
+interface State {
+  readonly memory: Map<number, number>
+  readonly threads: DriverState[]
+  readonly alive: number[]
+  /** Rings that the reaper still has to do, a bit a thread. */
+  rings: number
+  bells: number
+  deaths: number
+  /** Ghosts: pids whose exclusive hold's death nobody has been told yet, by name. must: it was inside; may: it was at the door. */
+  due: Record<string, 'must' | 'may'>
+}
+
+export function explore(configuration: Configuration): Exploration {
+  return new Explorer(configuration).run()
+}
+
+class Explorer {
+  readonly #c: Configuration
+  readonly #machine: Machine
+  readonly #seen = new Map<string, number>()
+  readonly #parents: number[] = []
+  readonly #labels: string[] = []
+  #transitions = 0
+  #ringing: number[] = []
+
+  constructor(configuration: Configuration) {
+    this.#c = configuration
+    this.#machine = new Machine(isStatistic, wordName)
+    this.#machine.isConstantWord = isHighBitmapWord
+    this.#machine.plainIsStep = configuration.plainSteps ?? false
+  }
+
+  run(): Exploration {
+    const start = this.#start()
+    this.#seen.set(key(start), 0)
+    this.#parents.push(-1)
+    this.#labels.push('')
+    let frontier: [number, State][] = [[0, start]]
+    const limit = this.#c.stateLimit ?? 5_000_000
+    while (frontier.length > 0) {
+      const next: [number, State][] = []
+      for (const [id, state] of frontier) {
+        let quiet = true
+        for (const [label, successor, violation] of this.#successors(state)) {
+          this.#transitions++
+          if (!label.startsWith('kill')) quiet = false
+          if (violation !== undefined) return this.#report(violation, id, label)
+          const text = key(successor)
+          if (this.#seen.has(text)) continue
+          this.#seen.set(text, this.#parents.length)
+          next.push([this.#parents.length, successor])
+          this.#parents.push(id)
+          this.#labels.push(label)
+          if (this.#parents.length > limit) return this.#result(undefined, [], false)
+        }
+        if (quiet) {
+          const stuck = state.threads.findIndex((thread, i) => state.alive[i] === ALIVE && !thread.done && thread.place !== 'start')
+          if (stuck >= 0) return this.#report(`participant ${stuck + 1} sleeps for ever (${state.threads[stuck]?.place})`, id, undefined)
+        }
+      }
+      frontier = next
+    }
+    return this.#result(undefined, [], true)
+  }
+
+  #result(violation: string | undefined, schedule: string[], complete: boolean): Exploration {
+    return { states: this.#parents.length, transitions: this.#transitions, violation, schedule, complete }
+  }
+
+  #report(violation: string, id: number, last: string | undefined): Exploration {
+    const schedule = last === undefined ? [] : [last]
+    for (let at = id; at > 0; at = this.#parents[at] ?? 0) schedule.unshift(this.#labels[at] ?? '')
+    return this.#result(violation, schedule, true)
+  }
+
+  #start(): State {
+    const memory = new Map<number, number>()
+    this.#c.programs.forEach((program, i) => {
+      const reuses = program[0]?.kind === 'rejoin'
+      if (reuses) return
+      memory.set(participantWord(i + 1) + PARTICIPANT.LIFE, (1 << 16) | LIFE.LIVE)
+      memory.set(participantWord(i + 1) + PARTICIPANT.PID, 100 + i + 1)
+    })
+    return {
+      memory,
+      threads: this.#c.programs.map((program, i) => initialState(i + 1, program)),
+      alive: this.#c.programs.map(() => ALIVE),
+      rings: 0, bells: 0, deaths: this.#c.deaths, due: {},
+    }
+  }
+
+  *#successors(state: State): Generator<[string, State, string?]> {
+    for (let i = 0; i < state.threads.length; i++) {
+      const thread = state.threads[i]
+      if (thread === undefined || thread.done || state.alive[i] !== ALIVE) continue
+      for (const choice of this.#choices(state, thread, i)) {
+        const successor = copy(state)
+        const [label, violation] = this.#stepThread(successor, i, choice)
+        yield [`${i + 1} ${label}`, successor, violation ?? exclusion(successor)]
+      }
+      if (state.deaths > 0 && !thread.invulnerable) {
+        const successor = copy(state)
+        successor.alive[i] = KILLED
+        successor.deaths--
+        successor.rings = 0
+        noteDeath(successor, i)
+        yield [`kill ${i + 1} at ${thread.place}`, successor]
+      }
+    }
+    yield* this.#environment(state)
+  }
+
+  *#environment(state: State): Generator<[string, State, string?]> {
+    const everybody = state.alive.reduce((mask, life, i) => (life === ALIVE ? mask | (1 << i) : mask), 0)
+    for (let i = 0; i < state.alive.length; i++) {
+      if (state.alive[i] === KILLED) {
+        const successor = copy(state)
+        successor.alive[i] = CERTIFIED
+        const life = participantWord(state.threads[i]?.number ?? 0) + PARTICIPANT.LIFE
+        const word = successor.memory.get(life) ?? 0
+        successor.memory.set(life, (word & ~0xffff) | LIFE.DEAD)
+        if (this.#c.fault === undefined || this.#c.fault === 'same-generation') successor.rings |= everybody
+        yield [`certify ${i + 1}`, successor]
+        if (this.#c.fault === 'ring-before-certificate' && (state.bells & everybody) !== everybody && !state.threads[i]?.belled) {
+          const early = copy(state)
+          early.bells |= everybody
+          const thread = early.threads[i]
+          if (thread !== undefined) early.threads[i] = { ...thread, belled: true }
+          yield [`early ring for ${i + 1}`, early]
+        }
+      }
+      if (state.rings & (1 << i)) {
+        const successor = copy(state)
+        successor.rings &= ~(1 << i)
+        successor.bells |= 1 << i
+        yield [`death ring ${i + 1}`, successor]
+      }
+    }
+  }
+
+  #choices(state: State, thread: DriverState, i: number): Wish[] {
+    return enabledByBell(thread, (state.bells & (1 << i)) !== 0, number => deadNumber(state, number))
+  }
+
+  #stepThread(state: State, i: number, wish: Wish): [string, string | undefined] {
+    const machine = this.#machine
+    machine.memory = state.memory
+    this.#ringing = []
+    const thread = state.threads[i]
+    if (thread === undefined) throw new Error('no such thread')
+    const driver: Driver = {
+      machine,
+      protocol: (number, generation) => this.#protocol(number, generation),
+      slots: SLOTS,
+      consumeBell: () => {
+        state.bells &= ~(1 << i)
+      },
+      findDead: number => deadNumber(state, number),
+      ringAll: () => {
+        state.rings |= state.alive.reduce((mask, life, k) => (life === ALIVE ? mask | (1 << k) : mask), 0)
+      },
+      sameGeneration: this.#c.fault === 'same-generation',
+      due: state.due,
+    }
+    const [next, label, violation] = advance(driver, thread, wish)
+    state.threads[i] = next
+    state.due = driver.due
+    for (const number of this.#ringing) {
+      const rung = state.threads.findIndex((other, k) => other.number === number && state.alive[k] === ALIVE)
+      if (rung >= 0) state.bells |= 1 << rung
+    }
+    return [label, violation]
+  }
+
+  #protocol(number: number, generation: number): Protocol {
+    const ring = (rung: number): void => {
+      this.#machine.operation(`ring ${rung}`, () => {
+        this.#ringing.push(rung)
+        return 0
+      })
+    }
+    const make = this.#c.makeProtocol
+    if (make !== undefined) return make(this.#machine, number, generation, ring)
+    return new Protocol(this.#machine.words, number, generation, { ring, now: () => 1 })
+  }
+}
+
+/** The number of a certified dead participant whose number nobody has taken, or 0. */
+function deadNumber(state: State, thread: number): number {
+  for (let i = 0; i < state.alive.length; i++) {
+    const number = state.threads[i]?.number ?? 0
+    if (i === thread - 1 || state.alive[i] !== CERTIFIED) continue
+    if (!state.threads.some((other, k) => k !== i && other.number === number)) return number
+  }
+  return 0
+}
+
+function exclusion(state: State): string | undefined {
+  for (const slot of [0, 1]) {
+    const inside = state.threads.filter((thread, i) => state.alive[i] !== CERTIFIED && !thread.evicted && thread.insideSlot === slot)
+    const exclusive = inside.filter(thread => thread.insideMode === MODE_EXCLUSIVE).length
+    const shared = inside.filter(thread => thread.insideMode === MODE_SHARED).length
+    if (exclusive > 1 || (exclusive > 0 && shared > 0)) return `exclusion broken: ${exclusive} exclusive and ${shared} shared holders`
+  }
+  return undefined
+}
+
+/** Whoever died inside an exclusive hold must be reported to the next of that name; whoever died at its door may be. */
+function noteDeath(state: State, i: number): void {
+  const thread = state.threads[i]
+  if (thread === undefined || thread.doorName === undefined) return
+  const certain = thread.insideMode === MODE_EXCLUSIVE && thread.certain
+  const known = state.due[thread.doorName]
+  state.due = { ...state.due, [thread.doorName]: certain || known === 'must' ? 'must' : 'may' }
+}
+
+function copy(state: State): State {
+  return { ...state, memory: new Map(state.memory), threads: [...state.threads], alive: [...state.alive] }
+}
+
+function key(state: State): string {
+  const words = [...state.memory].filter(entry => entry[1] !== 0).sort((a, b) => a[0] - b[0])
+  return JSON.stringify([words, state.threads, state.alive, state.rings, state.bells, state.deaths, Object.entries(state.due).sort()])
+}
+
+function isStatistic(index: number): boolean {
+  if (index < FIRST_SLOT) return false
+  const offset = (index - FIRST_SLOT) % SLOT_WORDS
+  return [SLOT.HANDOFFS, SLOT.TAKEOVERS, SLOT.CONTENDED, SLOT.VERSION_LOW, SLOT.VERSION_HIGH].includes(offset as never)
+}
+
+function isHighBitmapWord(index: number): boolean {
+  if (index < FIRST_SLOT) return false
+  const offset = (index - FIRST_SLOT) % SLOT_WORDS
+  return [SLOT.READERS, SLOT.WAITERS_EXCLUSIVE, SLOT.WAITERS_SHARED].some(first => offset > first && offset < first + BITMAP_WORDS)
+}
+
+function wordName(index: number): string {
+  if (index < FIRST_SLOT) return `L[${Math.floor((index - PARTICIPANTS_WORD) / PARTICIPANT_WORDS)}]`
+  const offset = (index - FIRST_SLOT) % SLOT_WORDS
+  const names: Record<number, string> = { [SLOT.STATE]: 'S', [SLOT.READERS]: 'Q', [SLOT.WAITERS_EXCLUSIVE]: 'WX', [SLOT.WAITERS_SHARED]: 'WS' }
+  return `${names[offset] ?? `word ${offset}`}${index - FIRST_SLOT >= SLOT_WORDS ? "'" : ''}`
+}
