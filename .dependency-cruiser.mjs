@@ -1,0 +1,132 @@
+// Who may import whom. A layer imports downwards only; the table is the one of the house rules, a file that is not in it has no
+// place yet and may import nothing inside src/lock.
+
+const root = ['errors', 'check']
+const lock = name => `^src/lock/${name}\\.ts$`
+
+/** src/lock, lowest first: the files of the package each may import. `below`: everything in the rows above. */
+const below = Symbol('below')
+const layers = [
+  ['layout', []],
+  ['word', ['layout']],
+  ['hash', ['layout', ...root]],
+  ['native', ['layout', ...root]],
+  ['roster', ['layout', 'word']],
+  ['notices', ['layout', 'word', 'roster']],
+  ['region', ['layout', 'native', ...root]],
+  ['participant', ['layout', 'word', 'roster', 'region', 'native', ...root]],
+  ['protocol', ['layout', 'word', 'roster', 'notices', 'participant', 'region']],
+  ['waiters', ['layout', 'word', 'roster', 'notices', 'protocol', ...root]],
+  ['guard', below],
+  ['handle', below],
+  ['space', below],
+  ['table', below],
+  ['web-locks', below],
+  ['inspect', below],
+  ['flock', below],
+]
+
+const known = layers.map(([name]) => name)
+const pathOf = name => (root.includes(name) ? `^src/${name}\\.ts$` : lock(name))
+
+const layerRules = layers.map(([name, allowed], row) => ({
+  name: `lock-${name}`,
+  comment: `src/lock/${name}.ts may import ${allowed === below ? 'what is below it' : allowed.join(', ') || 'nothing'} only.`,
+  severity: 'error',
+  from: { path: lock(name) },
+  to: { path: '^src/', pathNot: (allowed === below ? [...root, ...known.slice(0, row)] : allowed).map(pathOf) },
+}))
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    ...layerRules,
+    {
+      name: 'lock-without-a-place',
+      comment: 'A new file of src/lock gets its row in the table above first.',
+      severity: 'error',
+      from: { path: '^src/lock/', pathNot: known.map(lock) },
+      to: { path: '^src/lock/' },
+    },
+    {
+      name: 'root-imports-nothing',
+      comment: 'errors.ts and check.ts are at the bottom.',
+      severity: 'error',
+      from: { path: '^src/(errors|check)\\.ts$' },
+      to: { path: '^src/', pathNot: '^src/errors\\.ts$' },
+    },
+    {
+      name: 'lock-knows-no-upper-layer',
+      comment: 'Locks know nothing of data stores, of the command line, of the package face.',
+      severity: 'error',
+      from: { path: '^src/lock/' },
+      to: { path: '^src/(datastore|cli|cluster|web)/|^src/index\\.ts$' },
+    },
+    {
+      name: 'datastore-locks-through-locking',
+      comment: 'Which operation locks what is decided in one place.',
+      severity: 'error',
+      from: { path: '^src/datastore/', pathNot: '^src/datastore/locking\\.ts$' },
+      to: { path: '^src/lock/' },
+    },
+    {
+      name: 'datastore-knows-no-upper-layer',
+      severity: 'error',
+      from: { path: '^src/datastore/' },
+      to: { path: '^src/(cli|cluster|web)/|^src/index\\.ts$' },
+    },
+    {
+      name: 'cli-uses-the-public-face',
+      comment: 'What the command line can do, a user of the package can do.',
+      severity: 'error',
+      from: { path: '^src/cli/' },
+      to: { path: '^src/', pathNot: '^src/cli/|^src/index\\.ts$' },
+    },
+    {
+      name: 'nothing-imports-the-cli',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/cli/' },
+      to: { path: '^src/cli/' },
+    },
+    {
+      name: 'addon-loaded-once',
+      comment: 'The addon is loaded in src/lock/native.ts, nowhere else.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: lock('native') },
+      to: { path: '(^|/)(bindings|node-gyp-build|node-addon-api)(/|$)|\\.node$' },
+    },
+    {
+      name: 'terminal-packages-in-the-cli',
+      comment: 'A program that links the library does not load an argument parser.',
+      severity: 'error',
+      from: { path: '^src/', pathNot: '^src/cli/' },
+      to: { path: '(^|/)node_modules/(commander|cli-table3)(/|$)|^(commander|cli-table3)$' },
+    },
+    {
+      name: 'no-cycles',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'only-what-users-get',
+      comment: 'Users do not install devDependencies.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-no-pkg', 'npm-unknown'], dependencyTypesNot: ['type-only'], pathNot: '/@types/' },
+    },
+    {
+      name: 'resolvable',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { couldNotResolve: true },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsPreCompilationDeps: true, // imports of types count: they too say who knows whom
+    tsConfig: { fileName: 'tsconfig.json' },
+    detectProcessBuiltinModuleCalls: true,
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'require', 'node', 'default', 'types'] },
+  },
+}

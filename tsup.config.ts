@@ -1,0 +1,44 @@
+import { existsSync, readFileSync } from 'node:fs'
+import { defineConfig, type Options } from 'tsup'
+
+const library = 'src/index.ts'
+const commandLine = 'src/cli/main.ts'
+const hasCommandLine = existsSync(commandLine)
+
+const common: Options = {
+  target: 'node20',
+  platform: 'node',
+  tsconfig: 'tsconfig.build.json',
+  outDir: 'dist',
+  clean: false, // scripts/build-dist.mjs empties dist once, before the formats are built side by side
+  sourcemap: false,
+  minify: false,
+  silent: true,
+}
+
+export default defineConfig([
+  // The library and the command line share their code: one copy of it on disk and in a process.
+  {
+    ...common,
+    entry: { index: library, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
+    format: 'esm',
+    splitting: true,
+    dts: { entry: { index: library } },
+    esbuildOptions(options) {
+      options.chunkNames = 'chunks/[name]-[hash]'
+    },
+    esbuildPlugins: [
+      {
+        name: 'hashbang',
+        setup(build) {
+          build.onLoad({ filter: /src\/cli\/main\.ts$/ }, ({ path }) => {
+            const source = readFileSync(path, 'utf8')
+            return { contents: source.startsWith('#!') ? source : `#!/usr/bin/env node\n${source}`, loader: 'ts' }
+          })
+        },
+      },
+    ],
+  },
+  // `shims` gives import.meta.url a meaning in CommonJS.
+  { ...common, entry: { index: library }, format: 'cjs', shims: true, dts: { entry: { index: library } } },
+])

@@ -1,0 +1,15 @@
+import { defineConfig } from 'vitest/config'
+
+// With LOCKTABLE_TEST_REPORT=FILE the results are written there as JSON too (CI counts them).
+const report = process.env.LOCKTABLE_TEST_REPORT
+
+export default defineConfig({
+  test: {
+    include: ['test/**/*.test.ts'],
+    // The addon holds per-process kernel objects, and tests kill processes: each file gets a process of its own.
+    pool: 'forks',
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
+    reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
+  },
+})
