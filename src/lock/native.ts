@@ -5,6 +5,11 @@
  * decided in TypeScript; the one exception is the death certificate (native/sentinel.cc), which must be issued while
  * JavaScript is busy.
  */
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { LockError } from '../errors.js'
+import { NATIVE_LAYOUT } from './layout.js'
 
 /** What fstat and fstatfs say of an open file. */
 export interface NativeStat {
@@ -54,4 +59,85 @@ export interface NativeAddon {
   open(path: string): NativeRegion
   /** An unnamed, fully reserved (fallocate) file in `directory`. Throws ENOSPC and leaves nothing when it does not fit. */
   createUnnamed(directory: string, sizeBytes: number, mode: number): NativeRegion
+}
+
+/** The package root: the nearest directory upwards whose package.json is ours. Sources and bundles lie at different depths. */
+function packageRoot(require: NodeJS.Require): string {
+  for (let directory = dirname(fileURLToPath(import.meta.url)); ; directory = dirname(directory)) {
+    try {
+      if ((require(join(directory, 'package.json')) as { name?: unknown }).name === 'locktable') return directory
+    } catch {
+      // No package.json here; look further up.
+    }
+    if (directory === dirname(directory)) throw new Error('no package.json of locktable above the module')
+  }
+}
+
+/** `glibc` or `musl`. The report names the C library Node was linked with; without network interfaces it takes about 1 ms. */
+function libcName(): string {
+  const report = process.report as typeof process.report & { excludeNetwork?: boolean }
+  const excludedNetwork = report.excludeNetwork
+  report.excludeNetwork = true
+  const header = (report.getReport() as unknown as { header: { glibcVersionRuntime?: string } }).header
+  if (excludedNetwork !== undefined) report.excludeNetwork = excludedNetwork
+  return header.glibcVersionRuntime === undefined ? 'musl' : 'glibc'
+}
+
+function requireAddon(): NativeAddon {
+  const require = createRequire(import.meta.url)
+  const override = process.env['LOCKTABLE_ADDON']
+  if (override !== undefined && override !== '') return require(override) as NativeAddon
+  const bindings = require('bindings') as (options: object) => NativeAddon
+  return bindings({
+    bindings: 'locktable.node',
+    module_root: packageRoot(require),
+    try: [
+      ['module_root', 'prebuilds', `linux-${process.arch}-${libcName()}`, 'bindings'],
+      ['module_root', 'build', 'Release', 'bindings'],
+      ['module_root', 'build', 'Debug', 'bindings'],
+    ],
+  })
+}
+
+/** True if both halves agree on every constant that both of them know. */
+function hasSameLayout(layout: Readonly<Record<string, number>>): boolean {
+  const names = Object.keys(NATIVE_LAYOUT) as (keyof typeof NATIVE_LAYOUT)[]
+  return names.length === Object.keys(layout).length && names.every((name) => layout[name] === NATIVE_LAYOUT[name])
+}
+
+function missing(message: string, cause?: unknown): LockError {
+  return new LockError('NATIVE_MISSING', message, cause === undefined ? {} : { cause })
+}
+
+let loaded: NativeAddon | undefined
+
+/**
+ * The addon, loaded at the first call.
+ *
+ * `LOCKTABLE_ADDON` in the environment names another binary, for builds with sanitizers.
+ *
+ * @throws {LockError} `NATIVE_MISSING`, with a message that says what to do.
+ */
+export function loadNative(): NativeAddon {
+  if (loaded !== undefined) return loaded
+  const platform = `${process.platform}-${process.arch}`
+  if (!['linux-x64', 'linux-arm64'].includes(platform)) {
+    throw missing(`locktable runs on linux-x64 and linux-arm64 only and this is ${platform}: use it on one of those.`)
+  }
+  let addon: NativeAddon
+  try {
+    addon = requireAddon()
+  } catch (cause) {
+    throw missing(
+      `The binary part of locktable could not be loaded (see this error's cause): install the package again, or build it with "npx node-gyp rebuild" in its directory.`,
+      cause,
+    )
+  }
+  if (!hasSameLayout(addon.layout)) {
+    throw missing(
+      'The binary part of locktable belongs to another version of the package: build it again with "npx node-gyp rebuild" or install the package again.',
+    )
+  }
+  loaded = addon
+  return addon
 }

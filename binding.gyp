@@ -1,0 +1,19 @@
+{
+  "targets": [
+    {
+      "target_name": "locktable",
+      "sources": [
+        "native/addon.cc",
+        "native/mapping.cc",
+        "native/liveness.cc",
+        "native/death_watch.cc",
+        "native/sentinel.cc",
+        "native/lockfile.cc"
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],
+      "cflags_cc!": ["-fno-exceptions", "-std=gnu++14", "-std=gnu++17", "-std=gnu++20"],
+      "cflags_cc": ["-std=c++17", "-fexceptions", "-fvisibility=hidden", "-Wall", "-Wextra"]
+    }
+  ]
+}
