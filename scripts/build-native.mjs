@@ -1,5 +1,5 @@
 // build-native.mjs: the addon for this machine, build/Release/locktable.node. Does nothing when it is up to date (--force: always).
-import { existsSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fingerprint, isCurrent, root, setCurrent } from './fingerprint.mjs'
@@ -22,4 +22,6 @@ if (!existsSync(join(root, 'binding.gyp'))) {
     process.exit(status)
   }
   setCurrent(stamp, current)
+  // What was packed earlier is of another source now, and must not be found in place of this.
+  rmSync(join(root, 'prebuilds'), { recursive: true, force: true })
 }
