@@ -73,7 +73,7 @@ function packageRoot(require: NodeJS.Require): string {
   }
 }
 
-/** `glibc` or `musl`. The report names the C library Node was linked with; without network interfaces it takes about 1 ms. */
+/** `glibc` or `musl`. The report names the C library Node was linked with; without network interfaces it takes some milliseconds. */
 function libcName(): string {
   const report = process.report as typeof process.report & { excludeNetwork?: boolean }
   const excludedNetwork = report.excludeNetwork

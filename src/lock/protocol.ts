@@ -95,7 +95,7 @@ import {
 import { carry, forget, noticeOfDead, peek, record, type Notice } from './notices.js'
 import { clearBit, forEachSharedWaiter, hasBit, isOwnerLive, liveReader, nextWaiter, setBit } from './roster.js'
 import {
-  accepted, awaited, calmed, claimed, disowned, drained, granted, identityWord, isOwned, isOwnedBy, ownerNumber, settled, takenOver,
+  accepted, awaited, calmed, claimed, disowned, drained, granted, hasEntered, identityWord, isOwned, isOwnedBy, ownerNumber, settled, takenOver,
   unawaited, wantsHandoff,
 } from './word.js'
 
@@ -132,17 +132,17 @@ export class Protocol {
 
   // ---- exclusive ------------------------------------------------------------------------------------------------------
 
-  /** One try, no registration: BUSY leaves nothing behind. */
-  tryExclusive(slot: number, name0: number, name1: number): Outcome {
+  /** x1: enters a slot that has no owner, no readers, no waiters and no notices. */
+  enterFree(slot: number, name0: number, name1: number): boolean {
     this.#intend(slot, name0, name1)
-    if (Atomics.compareExchange(this.#words, slot, 0, this.#identity) === 0) { // x1
-      this.#noteEntry(slot, name0, name1)
-      return ENTERED
-    }
-    return this.#tryExclusiveContended(slot, name0, name1)
+    if (Atomics.compareExchange(this.#words, slot, 0, this.#identity) !== 0) return false
+    this.#noteEntry(slot, name0, name1)
+    return true
   }
 
-  #tryExclusiveContended(slot: number, name0: number, name1: number): Outcome {
+  /** One try, no registration: BUSY leaves nothing behind. */
+  tryExclusive(slot: number, name0: number, name1: number): Outcome {
+    if (this.enterFree(slot, name0, name1)) return ENTERED
     const words = this.#words
     for (;;) {
       const word = Atomics.load(words, slot)
@@ -214,19 +214,19 @@ export class Protocol {
     }
   }
 
-  /** Leaves a slot held exclusively. LOST: it was taken from us before. */
-  releaseExclusive(slot: number): Outcome {
+  /** Leaves a slot held exclusively; `give`: by hand-off, if anybody waits. LOST: it was taken from us before. */
+  releaseExclusive(slot: number, give = false): Outcome {
     if (Atomics.compareExchange(this.#words, slot, this.#identity, 0) === this.#identity) return ENTERED // r1
-    return this.#disown(slot, 0)
+    return this.#disown(slot, 0, give)
   }
 
   /** r2 and r3, also for an owner that has not entered. `add`: READERS, if I stay inside as a reader. */
-  #disown(slot: number, add: number): Outcome {
+  #disown(slot: number, add: number, give = false): Outcome {
     const words = this.#words
     for (;;) {
       const word = Atomics.load(words, slot)
       if (!isOwnedBy(word, this.#identity)) return LOST
-      if (add === 0 && wantsHandoff(word)) {
+      if (add === 0 && wantsHandoff(word, give)) {
         const chosen = nextWaiter(words, slot, this.#number)
         if (chosen !== 0) {
           if (this.#grant(slot, word, chosen)) return ENTERED
@@ -264,12 +264,15 @@ export class Protocol {
 
   // ---- shared ---------------------------------------------------------------------------------------------------------
 
-  /** One try, no registration. */
+  /** s1 and s2, when READERS is the only flag of an unowned slot. False: Q[me] stays set, go on with tryShared. */
+  enterOpen(slot: number): boolean {
+    setBit(this.#words, slot + SLOT.READERS, this.#number) // s1
+    return Atomics.load(this.#words, slot) === READERS // s2
+  }
+
+  /** One try, no registration: BUSY leaves nothing behind. */
   tryShared(slot: number): Outcome {
-    const words = this.#words
-    setBit(words, slot + SLOT.READERS, this.#number) // s1
-    if (Atomics.load(words, slot) === READERS) return ENTERED // s2
-    return this.#enterShared(slot)
+    return this.enterOpen(slot) ? ENTERED : this.#enterShared(slot)
   }
 
   /** Q[me] is set: inside, or the bit is cleared again. */
@@ -450,6 +453,52 @@ export class Protocol {
     clearBit(words, slot + SLOT.WAITERS_SHARED, number)
   }
 
+  /**
+   * By order of the caller: takes the slot from whoever holds it, living or not, and tells them (STOLEN, bell). Then I am the
+   * owner and must drain().
+   */
+  seize(slot: number): void {
+    const words = this.#words
+    for (;;) {
+      const word = Atomics.load(words, slot)
+      if (isOwned(word) && this.#isVacant(slot, word)) {
+        if (this.#takeOver(slot, word)) break
+        continue
+      }
+      const victim = ownerNumber(word)
+      if (Atomics.compareExchange(words, slot, word, takenOver(word, this.#identity, false)) !== word) continue
+      if (victim !== 0) this.#dispossess(victim)
+      break
+    }
+    for (let reader = liveReader(words, slot, this.#number); reader !== 0; reader = liveReader(words, slot, this.#number)) {
+      clearBit(words, slot + SLOT.READERS, reader)
+      this.#dispossess(reader)
+    }
+  }
+
+  #dispossess(victim: number): void {
+    Atomics.add(this.#words, participantWord(victim) + PARTICIPANT.STOLEN, 1)
+    this.#surroundings.ring(victim)
+  }
+
+  /** True while nobody has taken the hold from us. */
+  isHolding(slot: number, mode: number): boolean {
+    const words = this.#words
+    if (mode === MODE_SHARED) return hasBit(words, slot + SLOT.READERS, this.#number)
+    return isOwnedBy(Atomics.load(words, slot), this.#identity)
+  }
+
+  /** Another participant, living or dead, is inside exclusively. */
+  isHeldByAnother(slot: number): boolean {
+    const word = Atomics.load(this.#words, slot)
+    return hasEntered(word) && !isOwnedBy(word, this.#identity)
+  }
+
+  /** Exclusive holder: somebody in another process waits for the slot. */
+  isAwaited(slot: number): boolean {
+    return (Atomics.load(this.#words, slot) & WAITERS) !== 0
+  }
+
   /** Exclusive holder: the notice meant for this name, told now and never again. */
   takeNotice(slot: number, name0: number, name1: number): Notice | undefined {
     const words = this.#words
@@ -457,6 +506,16 @@ export class Protocol {
     const notice = peek(words, slot, name0, name1)
     if (forget(words, slot, name0, name1)) Atomics.and(words, slot, ~NOTICES)
     return notice
+  }
+
+  /**
+   * Exclusive holder of several names of one slot, whose entry names only one: should it die, the others find their notice here.
+   * Undone by takeNotice.
+   */
+  insure(slot: number, name0: number, name1: number): void {
+    const words = this.#words
+    record(words, slot, { pid: words[this.#record + PARTICIPANT.PID] ?? 0, name0, name1, time: this.#surroundings.now() })
+    Atomics.or(words, slot, NOTICES)
   }
 
   /** Shared holder: the notice meant for this name. It stays: a reader cannot repair. */

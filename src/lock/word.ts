@@ -77,8 +77,8 @@ export function unawaited(word: number): number {
 }
 
 /** A releaser gives away, instead of opening to all, only when asked to and when no reader can be inside. */
-export function wantsHandoff(word: number): boolean {
-  return (word & (HANDOFF | READERS)) === HANDOFF
+export function wantsHandoff(word: number, give: boolean): boolean {
+  return (word & READERS) === 0 && ((word & HANDOFF) !== 0 || (give && (word & WAITERS) !== 0))
 }
 
 /** Whoever takes the slot has not waited long: the request for hand-offs ends. */

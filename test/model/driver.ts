@@ -97,7 +97,7 @@ function firstPlace(action: Action | undefined): Place {
 const fingerprint = (name: string): number => name.charCodeAt(0)
 
 /** One step. @returns the new state, a label, and what is wrong, if anything */
-export function advance(driver: Driver, thread: DriverState, wish: Wish): [DriverState, string, string?] {
+export function advance(driver: Driver, thread: DriverState, wish: Wish): [DriverState, string, (string | undefined)?] {
   const action = thread.program[thread.at]
   if (action === undefined) throw new Error('past the end of the program')
   if (wish === 'give up') return [{ ...thread, place: thread.place === 'draining' ? 'backout' : 'giveup' }, 'gives up']
@@ -169,7 +169,7 @@ function rejoinSegment(driver: Driver, protocol: Protocol, thread: DriverState):
 }
 
 /** The segment is over: where to go. */
-function after(driver: Driver, thread: DriverState, action: Action, value: SegmentValue): [DriverState, string?] {
+function after(driver: Driver, thread: DriverState, action: Action, value: SegmentValue): [DriverState, (string | undefined)?] {
   if (action.kind === 'unlock') return [finish(thread)]
   if (action.kind === 'rejoin') return [afterRejoin(driver, thread)]
   if (action.kind === 'evict') {
@@ -203,7 +203,7 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
 }
 
 /** Entered and asked for the notice: exactly the deaths that nobody was told of must be in it. */
-function told(driver: Driver, thread: DriverState, action: Action & { kind: 'lock' }, value: SegmentValue): [DriverState, string?] {
+function told(driver: Driver, thread: DriverState, action: Action & { kind: 'lock' }, value: SegmentValue): [DriverState, (string | undefined)?] {
   const due = driver.due[action.name]
   const notice = typeof value === 'object'
   let violation: string | undefined

@@ -129,7 +129,7 @@ class Explorer {
     }
   }
 
-  *#successors(state: State): Generator<[string, State, string?]> {
+  *#successors(state: State): Generator<[string, State, (string | undefined)?]> {
     for (let i = 0; i < state.threads.length; i++) {
       const thread = state.threads[i]
       if (thread === undefined || thread.done || state.alive[i] !== ALIVE) continue
@@ -150,7 +150,7 @@ class Explorer {
     yield* this.#environment(state)
   }
 
-  *#environment(state: State): Generator<[string, State, string?]> {
+  *#environment(state: State): Generator<[string, State, (string | undefined)?]> {
     const everybody = state.alive.reduce((mask, life, i) => (life === ALIVE ? mask | (1 << i) : mask), 0)
     for (let i = 0; i < state.alive.length; i++) {
       if (state.alive[i] === KILLED) {

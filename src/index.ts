@@ -1,0 +1,10 @@
+/**
+ * locktable: a shared-memory table of robust reader/writer locks for the processes of one machine.
+ */
+export { LockAbortedError, LockError, type LockErrorCode, type LockErrorDetails, LockTimeoutError } from './errors.js'
+export type { AbandonedNotice, LockGuard, LockMode, TableGuard } from './lock/guard.js'
+export type { LockHandle, LockOptions, LockSyncOptions, TryLockOptions } from './lock/handle.js'
+export type { HolderReport, ParticipantReport, ParticipantState, SlotReport, TableReport, WaiterReport } from './lock/inspect.js'
+export type { LockSet, NamedLock } from './lock/lock-set.js'
+export type { LockName, LockSpace } from './lock/space.js'
+export { LockTable, type OpenOptions, type SpaceOption } from './lock/table.js'

@@ -1,0 +1,301 @@
+/**
+ * handle.ts: a name hashed once, and the ways to lock it. The fast path is here.
+ */
+import { checkOneOf, checkSignal, checkTimeoutMs } from '../check.js'
+import { LockAbortedError, LockError, LockTimeoutError } from '../errors.js'
+import { coarseNowMs, nowMs } from './clock.js'
+import { type LockMode, TableGuard } from './guard.js'
+import { holderPids } from './holders.js'
+import {
+  MODE_EXCLUSIVE, MODE_SHARED, NAME_IS_BYTES, NAME_IS_CUT, NAME_LENGTH_MASK, SLOT, SLOT_NAME_BYTES, WORD_BYTES,
+} from './layout.js'
+import type { Notice } from './notices.js'
+import type { Session } from './session.js'
+import type { LockSpace } from './space.js'
+import type { LockRequest } from './waiters.js'
+
+export interface TryLockOptions {
+  /** Default `'exclusive'`. */
+  readonly mode?: LockMode | undefined
+  /**
+   * Guards that the calling task holds. The request is refused if it can never be granted beside them (`LOCK_DEADLOCK`) or comes out
+   * of the rank order of the spaces (`LOCK_ORDER`).
+   */
+  readonly holding?: readonly TableGuard[] | undefined
+}
+
+export interface LockSyncOptions extends TryLockOptions {
+  /** Milliseconds, 0 to 2^31-1, on the monotonic clock, from the call; 0 tries once. Default: no limit. */
+  readonly timeoutMs?: number | undefined
+}
+
+export interface LockOptions extends LockSyncOptions {
+  /** Ends the wait with LockAbortedError (`LOCK_ABORTED`, `cause` is the reason). Does not end a hold. */
+  readonly signal?: AbortSignal | undefined
+}
+
+interface Parsed {
+  readonly mode: number
+  readonly timeoutMs: number
+  readonly signal: AbortSignal | undefined
+}
+
+const UNLIMITED: Parsed = { mode: MODE_EXCLUSIVE, timeoutMs: Infinity, signal: undefined }
+const DESCRIPTION_MASK = NAME_LENGTH_MASK | NAME_IS_BYTES | NAME_IS_CUT
+
+/** Made by LockSpace.handle(); cheap to keep, has nothing to close. */
+export class LockHandle {
+  readonly name: string | Uint8Array
+  readonly space: LockSpace
+  /** Word index of the slot, and its number among all slots of the table. @internal */
+  readonly slot: number
+  /** @internal */
+  readonly index: number
+  /** @internal */
+  readonly name0: number
+  /** @internal */
+  readonly name1: number
+  readonly #session: Session
+  readonly #text: Uint8Array
+  readonly #description: number
+
+  /** @internal */
+  constructor(session: Session, space: LockSpace, name: string | Uint8Array, slot: number, index: number, name0: number, name1: number) {
+    this.#session = session
+    this.space = space
+    this.name = name
+    this.slot = slot
+    this.index = index
+    this.name0 = name0
+    this.name1 = name1
+    const bytes = typeof name === 'string' ? Buffer.from(name.slice(0, SLOT_NAME_BYTES), 'utf8') : name
+    this.#text = new Uint8Array(bytes.subarray(0, SLOT_NAME_BYTES))
+    const cut = bytes.length > SLOT_NAME_BYTES || name.length > SLOT_NAME_BYTES ? NAME_IS_CUT : 0
+    this.#description = (name0 & ~DESCRIPTION_MASK) | this.#text.length | cut | (typeof name === 'string' ? 0 : NAME_IS_BYTES)
+  }
+
+  /**
+   * Takes the lock if that is possible at once. Synchronous, never waits, never queues: with a task of this process waiting for the slot it
+   * does not overtake it.
+   *
+   * @returns a guard, or undefined if somebody is in the way
+   * @throws {LockError} `TABLE_CLOSED`, `TABLE_GONE`, `LOCK_LOST` (evicted), `LOCK_DEADLOCK`, `LOCK_ORDER`
+   * Cost: uncontended exclusive, two atomic operations with its release and no system call; shared, four.
+   * Source: steps x1-x4, s1-s3 in protocol.ts.
+   */
+  tryLock(options?: TryLockOptions): TableGuard | undefined {
+    if (options === undefined && this.#session.failure === undefined) {
+      const free = this.#enterFree()
+      if (free !== undefined) return free
+    }
+    const { mode } = options === undefined ? UNLIMITED : this.#parse(options, TRY_KEYS)
+    return this.#tryMode(mode)
+  }
+
+  /**
+   * Locks, waiting until it is free, the time is up or the signal aborts. Tasks of one process are served in order; a shared
+   * request waits behind an exclusive one that came before it. The wait keeps the event loop alive and does not block it.
+   *
+   * @throws {LockTimeoutError} `LOCK_TIMEOUT` with `waitedMs`, `holderPids`
+   * @throws {LockAbortedError} `LOCK_ABORTED`
+   * @throws {LockError} `TABLE_CLOSED`, `TABLE_GONE`, `LOCK_LOST` (evicted), `LOCK_DEADLOCK`, `LOCK_ORDER`
+   * Cost: uncontended as tryLock, plus the promise.
+   */
+  lock(options?: LockOptions): Promise<TableGuard> {
+    try {
+      if (options === undefined && this.#session.failure === undefined) {
+        const free = this.#enterFree()
+        if (free !== undefined) return Promise.resolve(free)
+      }
+      const parsed = options === undefined ? UNLIMITED : this.#parse(options, LOCK_KEYS)
+      if (parsed.signal?.aborted) throw this.#aborted(parsed.signal, 0)
+      const guard = this.#tryMode(parsed.mode)
+      if (guard !== undefined) return Promise.resolve(guard)
+      if (parsed.timeoutMs === 0) throw this.#timedOut(0)
+      return this.#wait(parsed)
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
+  }
+
+  /**
+   * Locks, blocking this thread: for workers and scripts. Spins briefly before it sleeps. Overtakes the waiting tasks of this
+   * process, which cannot go on meanwhile.
+   *
+   * @throws as lock(), and `LOCK_DEADLOCK` when a task of this very thread is in the way
+   */
+  lockSync(options?: LockSyncOptions): TableGuard {
+    const { mode, timeoutMs } = options === undefined ? UNLIMITED : this.#parse(options, SYNC_KEYS)
+    const guard = this.#tryMode(mode)
+    if (guard !== undefined) return guard
+    const held = this.#session.waiters.heldMode(this.index)
+    if (held === MODE_EXCLUSIVE || (held === MODE_SHARED && mode === MODE_EXCLUSIVE)) {
+      throw new LockError('LOCK_DEADLOCK', `this thread holds the slot of ${this.#quoted} and would wait for itself`, { path: this.#path })
+    }
+    const began = nowMs()
+    if (!this.#session.waiters.waitSync(this.request(mode), timeoutMs)) throw this.#timedOut(nowMs() - began)
+    return this.#guard(mode, this.#session.waiters.lastNotice)
+  }
+
+  /**
+   * The slot's version: rises with every exclusive hold of this name, or of one in the same slot. Takes no lock.
+   * Cost: four plain loads and two atomic ones.
+   */
+  get version(): bigint {
+    this.#session.ensureUsable()
+    const { words } = this.#session.region
+    for (;;) {
+      const high = Atomics.load(words, this.slot + SLOT.VERSION_HIGH)
+      const low = Atomics.load(words, this.slot + SLOT.VERSION_LOW)
+      if (high === Atomics.load(words, this.slot + SLOT.VERSION_HIGH)) return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+    }
+  }
+
+  /**
+   * Has the name been locked exclusively since `version` was read from a guard or handle of it? Takes no lock. It may report a
+   * change that was none (a name in the same slot, a holder that has not yet changed anything); it never hides one. What the caller
+   * itself holds exclusively counts from its own version on.
+   */
+  changedSince(version: bigint): boolean {
+    if (typeof version !== 'bigint') throw new TypeError('version must be a bigint')
+    this.#session.ensureUsable()
+    if (this.#session.participant.protocol.isHeldByAnother(this.slot)) return true
+    return this.version !== version
+  }
+
+  /** x1 with nobody in the way. */
+  #enterFree(): TableGuard | undefined {
+    const { waiters, participant, region } = this.#session
+    if (!waiters.isClear(this.index) || !participant.protocol.enterFree(this.slot, this.name0, this.name1)) return undefined
+    if (region.words[participant.record] !== participant.lifeWhileLive) return undefined // evicted: the slow path says so
+    waiters.noteExclusive(this.index)
+    return this.#guard(MODE_EXCLUSIVE, undefined)
+  }
+
+  #tryMode(mode: number): TableGuard | undefined {
+    const session = this.#session
+    session.ensureUsable()
+    if (!session.waiters.isLive) session.ensureLive()
+    if (session.waiters.tryLock(this.request(mode))) return this.#guard(mode, session.waiters.lastNotice)
+    return undefined
+  }
+
+  /** @internal */
+  request(mode: number): LockRequest {
+    return { slot: this.slot, index: this.index, mode, name0: this.name0, name1: this.name1 }
+  }
+
+  /** A guard of a hold that was just taken. @internal */
+  guardOf(mode: number, notice: Notice | undefined): TableGuard {
+    return this.#guard(mode, notice)
+  }
+
+  #guard(mode: number, notice: Notice | undefined): TableGuard {
+    const { words } = this.#session.region
+    const since = coarseNowMs()
+    words[this.slot + SLOT.SINCE_LOW] = since % 2 ** 32 | 0
+    words[this.slot + SLOT.SINCE_HIGH] = since / 2 ** 32
+    if (words[this.slot + SLOT.NAME_META] !== this.#description) this.describe()
+    return new TableGuard(this.#session, this, mode, notice)
+  }
+
+  /** Writes the name where people can read it. Readers may write at the same time: then it is garbled until the next. @internal */
+  describe(): void {
+    const { words, bytes } = this.#session.region
+    words[this.slot + SLOT.NAME_0] = this.name0
+    words[this.slot + SLOT.NAME_1] = this.name1
+    bytes.set(this.#text, (this.slot + SLOT.NAME) * WORD_BYTES)
+    words[this.slot + SLOT.NAME_META] = this.#description
+  }
+
+  #wait(parsed: Parsed): Promise<TableGuard> {
+    return new Promise((resolve, reject) => {
+      const { waiters } = this.#session
+      const began = nowMs()
+      let timer: NodeJS.Timeout | undefined
+      const { signal, timeoutMs, mode } = parsed
+      const settle = (): void => {
+        clearTimeout(timer)
+        signal?.removeEventListener('abort', onAbort)
+      }
+      const fail = (error: Error): void => {
+        settle()
+        reject(error)
+      }
+      const onAbort = (): void => {
+        waiters.withdraw(this.slot, entry)
+        fail(this.#aborted(signal, nowMs() - began))
+      }
+      const onTime = (): void => {
+        waiters.retry(this.slot) // the event loop may be later than the lock
+        if (!entry.queued) return
+        const waitedMs = nowMs() - began
+        if (waitedMs < timeoutMs) { // timers are whole milliseconds, and early
+          timer = setTimeout(onTime, timeoutMs - waitedMs)
+          return
+        }
+        const error = this.#timedOut(waitedMs)
+        waiters.withdraw(this.slot, entry)
+        fail(error)
+      }
+      if (timeoutMs !== Infinity) timer = setTimeout(onTime, timeoutMs)
+      signal?.addEventListener('abort', onAbort)
+      const entry = waiters.enqueue(this.request(mode), notice => {
+        settle()
+        resolve(this.#guard(mode, notice))
+      }, fail)
+    })
+  }
+
+  #parse(options: LockOptions, known: ReadonlySet<string>): Parsed {
+    if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object')
+    for (const key in options) if (!known.has(key)) throw new TypeError(`options has no option "${key}" (known: ${[...known].join(', ')})`)
+    const { mode, timeoutMs, signal, holding } = options
+    const wanted = mode === undefined || mode === 'exclusive' ? MODE_EXCLUSIVE
+      : mode === 'shared' || checkOneOf(mode, ['exclusive', 'shared'], 'options.mode') === 'shared' ? MODE_SHARED : MODE_EXCLUSIVE
+    if (holding !== undefined) this.#checkHolding(holding, wanted)
+    return {
+      mode: wanted,
+      timeoutMs: timeoutMs === undefined || timeoutMs === Infinity ? Infinity : checkTimeoutMs(timeoutMs, 'options.timeoutMs'),
+      signal: signal === undefined ? undefined : checkSignal(signal, 'options.signal'),
+    }
+  }
+
+  #checkHolding(holding: readonly TableGuard[], mode: number): void {
+    if (!Array.isArray(holding)) throw new TypeError('options.holding must be an array of guards')
+    for (const guard of holding as readonly unknown[]) {
+      if (!(guard instanceof TableGuard)) throw new TypeError('options.holding must be an array of guards')
+      if (!guard.isHeld) continue
+      const other = guard.handle
+      if (other.index === this.index && other.space.table === this.space.table && (mode === MODE_EXCLUSIVE || guard.mode === 'exclusive')) {
+        throw new LockError('LOCK_DEADLOCK', `${this.#quoted} shares a slot with ${other.#quoted}, which the caller holds`, { path: this.#path })
+      }
+      if (other.space.table === this.space.table && other.space.rank >= this.space.rank && !(other.index === this.index)) {
+        throw new LockError('LOCK_ORDER', `space ${this.space.name} comes before space ${other.space.name}, of which the caller holds ${other.#quoted}; ` +
+          'take several names of one space by lockAll', { path: this.#path })
+      }
+    }
+  }
+
+  get #quoted(): string {
+    return typeof this.name === 'string' ? JSON.stringify(this.name) : `<${Buffer.from(this.name).toString('hex')}>`
+  }
+
+  get #path(): string {
+    return this.#session.region.path
+  }
+
+  #timedOut(waitedMs: number): LockTimeoutError {
+    const pids = holderPids(this.#session.region.words, this.slot)
+    return new LockTimeoutError(`${this.#quoted} was not free within ${Math.round(waitedMs)} ms`, { path: this.#path, waitedMs, holderPids: pids })
+  }
+
+  #aborted(signal: AbortSignal | undefined, waitedMs: number): LockAbortedError {
+    return new LockAbortedError(`the wait for ${this.#quoted} was aborted`, { path: this.#path, waitedMs, cause: signal?.reason })
+  }
+}
+
+const TRY_KEYS: ReadonlySet<string> = new Set<keyof TryLockOptions>(['mode', 'holding'])
+const SYNC_KEYS: ReadonlySet<string> = new Set<keyof LockSyncOptions>(['mode', 'holding', 'timeoutMs'])
+const LOCK_KEYS: ReadonlySet<string> = new Set<keyof LockOptions>(['mode', 'holding', 'timeoutMs', 'signal'])
+

@@ -1,0 +1,429 @@
+/**
+ * waiters.ts: what one process holds and waits for, slot by slot, and its sleep.
+ *
+ * Shared memory knows a process as one holder or one waiter of a slot. Here its tasks share that: only the first in and the
+ * last out touch the slot, and tasks queue in strict order, a shared one behind an exclusive one that came before it.
+ *
+ * #holds[index] is QUEUED | EXCLUSIVE | n x SHARED_STEP. 0 lets a lock go straight to the slot.
+ * A hold passes from task to task without touching the slot, at most LOCAL_HANDOVERS times while another process waits.
+ */
+import { LockError } from '../errors.js'
+import { nowMs } from './clock.js'
+import { BELL_SYNC, MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
+import type { Notice } from './notices.js'
+import type { Participant } from './participant.js'
+import { BUSY, ENTERED, LOST, OWNER } from './protocol.js'
+import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
+import type { Region } from './region.js'
+
+const QUEUED = 1
+const EXCLUSIVE = 2
+const SHARED_STEP = 4
+const LOCAL_HANDOVERS = 16
+/** A waiter that has waited longer asks for a hand-off when it is overtaken. */
+const URGENT_AFTER_MS = 1
+/** Looks at a busy slot before a blocking caller goes to sleep: about as long as the way to sleep and back. */
+const SPINS = 200
+
+export interface LockRequest {
+  readonly slot: number
+  readonly index: number
+  readonly mode: number
+  readonly name0: number
+  readonly name1: number
+}
+
+export class Waiters {
+  readonly #region: Region
+  readonly #participant: Participant
+  readonly #holds: Int32Array
+  readonly #queues = new Map<number, SlotQueue>()
+  readonly #handovers = new Map<number, number>()
+  /** By slot: the count of thefts when its holds were taken. */
+  readonly #stolenAt = new Map<number, number>()
+  #failure: LockError | undefined
+  #pending = 0
+  #stolenWord = 0
+  /** Rises when holds of this process are taken by force. A guard older than its slot's last theft is lost. */
+  thefts = 0
+
+  constructor(region: Region, participant: Participant) {
+    this.#region = region
+    this.#participant = participant
+    this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
+  }
+
+  /** True if nothing of this process is on the slot: the way to the slot is open. */
+  isClear(index: number): boolean {
+    return this.#holds[index] === 0
+  }
+
+  /** True if nothing but shared holds of this process are on the slot. */
+  isJoinable(index: number): boolean {
+    const hold = this.#holds[index] ?? 0
+    return hold >= SHARED_STEP && (hold & (QUEUED | EXCLUSIVE)) === 0
+  }
+
+  noteExclusive(index: number): void {
+    this.#holds[index] = (this.#holds[index] ?? 0) | EXCLUSIVE
+  }
+
+  noteShared(index: number): void {
+    this.#holds[index] = (this.#holds[index] ?? 0) + SHARED_STEP
+  }
+
+  /** MODE_… in which this process holds the slot; 0: it does not. */
+  heldMode(index: number): number {
+    const hold = this.#holds[index] ?? 0
+    return hold & EXCLUSIVE ? MODE_EXCLUSIVE : hold >= SHARED_STEP ? MODE_SHARED : 0
+  }
+
+  /** Tasks of this process that hold the slot shared. */
+  sharedCount(index: number): number {
+    return Math.floor((this.#holds[index] ?? 0) / SHARED_STEP)
+  }
+
+  get holdsAnything(): boolean {
+    return this.#holds.some(hold => hold >= EXCLUSIVE)
+  }
+
+  get pendingCount(): number {
+    return this.#pending
+  }
+
+  // ---- trying and waiting ---------------------------------------------------------------------------------------------
+
+  /** One try. True: the hold is the caller's; the notice, if any, is in `lastNotice`. */
+  tryLock(request: LockRequest): boolean {
+    this.lastNotice = undefined
+    const { slot, index, mode, name0, name1 } = request
+    const { protocol } = this.#participant
+    if (mode === MODE_SHARED && this.isJoinable(index)) {
+      this.noteShared(index)
+      this.lastNotice = protocol.peekNotice(slot, name0, name1)
+      return true
+    }
+    if (!this.isClear(index)) return false
+    const outcome = mode === MODE_EXCLUSIVE ? protocol.tryExclusive(slot, name0, name1) : protocol.tryShared(slot)
+    if (outcome !== ENTERED) return false
+    this.#entered(request)
+    return true
+  }
+
+  /** What tryLock or lockSync learned of a dead holder: set before they return, read at once. */
+  lastNotice: Notice | undefined
+
+  #entered(request: { readonly slot: number; readonly index: number; readonly mode: number; readonly name0: number; readonly name1: number }): void {
+    const { protocol } = this.#participant
+    if (request.mode === MODE_EXCLUSIVE) {
+      this.noteExclusive(request.index)
+      this.lastNotice = protocol.takeNotice(request.slot, request.name0, request.name1)
+    } else {
+      this.noteShared(request.index)
+      this.lastNotice = protocol.peekNotice(request.slot, request.name0, request.name1)
+    }
+  }
+
+  /**
+   * Queues a request behind this process's others. Exactly one of grant and fail is called, unless withdraw comes first; grant may be
+   * called before this returns.
+   */
+  enqueue(request: LockRequest, grant: (notice: Notice | undefined) => void, fail: (error: Error) => void, inFront = false): WaitEntry {
+    if (this.#failure !== undefined) throw this.#failure
+    const queue = this.#queueAt(request)
+    const entry: WaitEntry = {
+      mode: request.mode, name0: request.name0, name1: request.name1, since: nowMs(), grant, fail, previous: undefined, next: undefined, queued: false,
+    }
+    if (inFront) queue.unshift(entry)
+    else queue.push(entry)
+    this.#holds[request.index] = (this.#holds[request.index] ?? 0) | QUEUED
+    this.#count(1)
+    this.#bump(PARTICIPANT.WAITS)
+    if (queue.head === entry) this.#pump(queue)
+    return entry
+  }
+
+  #queueAt(request: LockRequest): SlotQueue {
+    let queue = this.#queues.get(request.slot)
+    if (queue === undefined) {
+      queue = new Queue(request.slot, request.index)
+      this.#queues.set(request.slot, queue)
+    }
+    return queue
+  }
+
+  /** Takes a request back: a time-out, an abort. The slot is left as if it had never waited. */
+  withdraw(slot: number, entry: WaitEntry): void {
+    const queue = this.#queues.get(slot)
+    if (queue === undefined || !entry.queued) return
+    const wasHead = queue.head === entry
+    this.#remove(queue, entry)
+    if (wasHead) this.#pump(queue)
+  }
+
+  /** Looks once more on behalf of a slot's queue: before a time-out is final. */
+  retry(slot: number): void {
+    const queue = this.#queues.get(slot)
+    if (queue !== undefined) this.#pump(queue)
+  }
+
+  /** False once this participant was evicted. */
+  get isLive(): boolean {
+    const { record, lifeWhileLive } = this.#participant
+    return Atomics.load(this.#region.words, record + PARTICIPANT.LIFE) === lifeWhileLive
+  }
+
+  /** The bell rang: every slot that is waited for is looked at. */
+  pumpAll(): void {
+    this.noteThefts()
+    for (const queue of [...this.#queues.values()]) this.#pump(queue)
+  }
+
+  /** Blocks the thread until the request is granted or `timeoutMs` are over. @returns true if it holds the slot */
+  waitSync(request: LockRequest, timeoutMs: number): boolean {
+    if (timeoutMs > 0 && this.#spin(request)) return true
+    let granted = false
+    let failure: Error | undefined
+    const deadline = nowMs() + timeoutMs
+    const entry = this.enqueue(request, notice => {
+      granted = true
+      this.lastNotice = notice
+    }, error => {
+      failure = error
+    }, true)
+    const { words, native } = this.#region
+    const { number, record } = this.#participant
+    const bell = record + PARTICIPANT.BELL
+    while (entry.queued) {
+      if (!this.isLive) this.fail(new LockError('LOCK_LOST', 'this participant was evicted from the lock table'), false)
+      const remaining = deadline - nowMs()
+      if (remaining <= 0) {
+        this.withdraw(request.slot, entry)
+        break
+      }
+      const word = Atomics.load(words, bell)
+      this.retry(request.slot)
+      if (!entry.queued) break
+      const asleep = word | BELL_SYNC
+      if (word === asleep || Atomics.compareExchange(words, bell, word, asleep) === word) native.waitBell(number, asleep, remaining)
+    }
+    if (failure !== undefined) throw failure
+    return granted
+  }
+
+  #spin(request: LockRequest): boolean {
+    const { words } = this.#region
+    for (let i = 0; i < SPINS; i++) {
+      if ((Atomics.load(words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
+    }
+    return false
+  }
+
+  /** Goes on with the first entries of a queue as far as it can. Runs no code of the caller's but grant and fail. */
+  #pump(queue: SlotQueue): void {
+    for (;;) {
+      const head = queue.head
+      if (head === undefined) {
+        this.#standDown(queue)
+        this.#queues.delete(queue.slot)
+        this.#holds[queue.index] = (this.#holds[queue.index] ?? 0) & ~QUEUED
+        return
+      }
+      const hold = this.#holds[queue.index] ?? 0
+      if (hold & EXCLUSIVE || (hold >= SHARED_STEP && head.mode === MODE_EXCLUSIVE)) return
+      if (hold < SHARED_STEP && !this.#advance(queue, head)) return
+      this.#remove(queue, head)
+      this.#entered({ slot: queue.slot, index: queue.index, mode: head.mode, name0: head.name0, name1: head.name1 })
+      head.grant(this.lastNotice)
+    }
+  }
+
+  /** One look at the slot for the head of the queue. False: sleep until the bell. */
+  #advance(queue: SlotQueue, head: WaitEntry): boolean {
+    const { protocol } = this.#participant
+    const { slot } = queue
+    const urgent = nowMs() - head.since > URGENT_AFTER_MS
+    if (queue.owning && head.mode === MODE_EXCLUSIVE) {
+      const outcome = protocol.drain(slot, head.name0, head.name1)
+      if (outcome === OWNER) return false
+      queue.owning = false
+      if (outcome === ENTERED) return true
+    }
+    if (queue.owning || (queue.registered !== 0 && queue.registered !== head.mode)) this.#standDown(queue)
+    if (queue.registered === 0) {
+      queue.registered = head.mode
+      protocol.register(slot, head.mode)
+      this.#noteWaiting(queue, head)
+    }
+    const outcome = head.mode === MODE_EXCLUSIVE
+      ? protocol.attemptExclusive(slot, head.name0, head.name1, urgent)
+      : protocol.attemptShared(slot, urgent)
+    if (outcome === BUSY) return false
+    queue.registered = 0
+    queue.owning = outcome === OWNER
+    return outcome === ENTERED
+  }
+
+  /** Leaves the slot as if this process had never waited for it. */
+  #standDown(queue: SlotQueue): void {
+    const { protocol } = this.#participant
+    if (queue.owning) protocol.backOut(queue.slot)
+    if (queue.registered !== 0) protocol.giveUp(queue.slot, queue.registered)
+    queue.owning = false
+    queue.registered = 0
+  }
+
+  #remove(queue: SlotQueue, entry: WaitEntry): void {
+    queue.remove(entry)
+    this.#count(-1)
+  }
+
+  #count(change: number): void {
+    const before = this.#pending
+    this.#pending += change
+    if ((before === 0) !== (this.#pending === 0)) this.#region.native.setWaiting(this.#pending !== 0)
+    const { record } = this.#participant
+    this.#region.words[record + PARTICIPANT.WAITING_COUNT] = this.#pending
+    if (this.#pending === 0) this.#region.words[record + PARTICIPANT.WAITING_SLOT] = 0
+  }
+
+  // ---- leaving --------------------------------------------------------------------------------------------------------
+
+  /** One task's hold ends. False: it had been taken from us before. */
+  release(slot: number, index: number, mode: number): boolean {
+    const hold = this.#holds[index] ?? 0
+    if (mode === MODE_EXCLUSIVE) {
+      if (hold === EXCLUSIVE) {
+        this.#holds[index] = 0
+        return this.#participant.protocol.releaseExclusive(slot) !== LOST
+      }
+      return this.#releaseToQueue(slot, index)
+    }
+    this.#holds[index] = hold - SHARED_STEP
+    if (hold >= 2 * SHARED_STEP) return this.#participant.protocol.isHolding(slot, MODE_SHARED)
+    const kept = this.#participant.protocol.releaseShared(slot) !== LOST
+    if (hold & QUEUED) this.retry(slot)
+    return kept
+  }
+
+  /** The next task of this process gets the hold, unless other processes have waited through enough of that. */
+  #releaseToQueue(slot: number, index: number): boolean {
+    const { protocol } = this.#participant
+    const queue = this.#queues.get(slot)
+    const head = queue?.head
+    const given = this.#handovers.get(slot) ?? 0
+    const awaited = protocol.isAwaited(slot)
+    this.#holds[index] = (this.#holds[index] ?? 0) & ~EXCLUSIVE
+    if (queue === undefined || head === undefined || !protocol.isHolding(slot, MODE_EXCLUSIVE) || (awaited && given >= LOCAL_HANDOVERS)) {
+      this.#handovers.delete(slot)
+      const kept = protocol.releaseExclusive(slot, true) !== LOST
+      if (queue !== undefined) this.#pump(queue)
+      return kept
+    }
+    if (awaited) this.#handovers.set(slot, given + 1)
+    if (head.mode === MODE_EXCLUSIVE) protocol.handOver(slot, head.name0, head.name1)
+    else protocol.downgrade(slot)
+    this.#remove(queue, head)
+    this.#entered({ slot, index, mode: head.mode, name0: head.name0, name1: head.name1 })
+    head.grant(this.lastNotice)
+    this.#pump(queue)
+    return true
+  }
+
+  /** A shared hold becomes exclusive (true), or stays. */
+  upgrade(request: LockRequest): boolean {
+    const hold = this.#holds[request.index] ?? 0
+    if (hold >= 2 * SHARED_STEP) return false
+    if (this.#participant.protocol.tryUpgrade(request.slot, request.name0, request.name1) !== ENTERED) return false
+    this.#holds[request.index] = (hold & QUEUED) | EXCLUSIVE
+    this.lastNotice = this.#participant.protocol.takeNotice(request.slot, request.name0, request.name1)
+    return true
+  }
+
+  downgrade(slot: number, index: number): boolean {
+    if (this.#participant.protocol.downgrade(slot) === LOST) return false
+    this.#holds[index] = ((this.#holds[index] ?? 0) & QUEUED) + SHARED_STEP
+    this.retry(slot)
+    return true
+  }
+
+  // ---- force ----------------------------------------------------------------------------------------------------------
+
+  /** True if the holds that this process had on a slot when `thefts` was `epoch` were taken since. */
+  wasStolen(index: number, epoch: number): boolean {
+    return this.thefts !== epoch && (this.#stolenAt.get(index) ?? -1) > epoch
+  }
+
+  /** Finds out which holds other participants have taken by force. */
+  noteThefts(): void {
+    const word = Atomics.load(this.#region.words, this.#participant.record + PARTICIPANT.STOLEN)
+    if (word === this.#stolenWord) return
+    this.#stolenWord = word
+    let first = 0
+    for (const space of this.#region.spaces) {
+      for (let i = 0; i < space.slotCount; i++) {
+        const mode = this.heldMode(first + i)
+        if (mode !== 0 && !this.#participant.protocol.isHolding(slotWord(space.firstWord, i), mode)) this.#markStolen(first + i)
+      }
+      first += space.slotCount
+    }
+  }
+
+  #markStolen(index: number): void {
+    this.#stolenAt.set(index, ++this.thefts)
+    this.#holds[index] = (this.#holds[index] ?? 0) & QUEUED
+  }
+
+  /** Takes a slot from whoever holds it and queues the request in front of all others. */
+  steal(request: LockRequest, grant: (notice: Notice | undefined) => void, fail: (error: Error) => void): void {
+    if (this.#failure !== undefined) throw this.#failure
+    const { slot, index, name0, name1 } = request
+    const { protocol } = this.#participant
+    const mine = this.heldMode(index)
+    if (mine !== 0) this.#markStolen(index)
+    if (mine === MODE_EXCLUSIVE && protocol.isHolding(slot, MODE_EXCLUSIVE)) {
+      protocol.handOver(slot, name0, name1)
+      this.#entered(request)
+      grant(this.lastNotice)
+      return
+    }
+    if (mine === MODE_SHARED) protocol.releaseShared(slot)
+    protocol.seize(slot)
+    this.#queueAt(request).owning = true
+    this.enqueue(request, grant, fail, true)
+  }
+
+  /** Every waiting request is refused with `failure`, and so is every later one. The slots are left in order if `orderly`. */
+  fail(failure: LockError, orderly: boolean): void {
+    this.#failure ??= failure
+    for (const queue of [...this.#queues.values()]) {
+      for (let entry = queue.head; entry !== undefined; entry = queue.head) {
+        this.#remove(queue, entry)
+        entry.fail(failure)
+      }
+      if (orderly) this.#standDown(queue)
+      this.#queues.delete(queue.slot)
+      this.#holds[queue.index] = (this.#holds[queue.index] ?? 0) & ~QUEUED
+    }
+  }
+
+  // ---- for people -----------------------------------------------------------------------------------------------------
+
+  #noteWaiting(queue: SlotQueue, head: WaitEntry): void {
+    const { words } = this.#region
+    const { record } = this.#participant
+    words[record + PARTICIPANT.WAITING_SLOT] = queue.slot
+    words[record + PARTICIPANT.WAITING_MODE] = head.mode
+    words[record + PARTICIPANT.WAITING_SINCE_LOW] = Math.floor(head.since) | 0
+    words[record + PARTICIPANT.WAITING_SINCE_HIGH] = Math.floor(head.since / 2 ** 32)
+    words[record + PARTICIPANT.WAITING_NAME_0] = head.name0
+    words[record + PARTICIPANT.WAITING_NAME_1] = head.name1
+    words[queue.slot + SLOT.CONTENDED] = ((words[queue.slot + SLOT.CONTENDED] ?? 0) + 1) | 0
+  }
+
+  #bump(counter: number): void {
+    const at = this.#participant.record + counter
+    const { words } = this.#region
+    words[at] = ((words[at] ?? 0) + 1) | 0
+  }
+}
