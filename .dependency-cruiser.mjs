@@ -4,38 +4,54 @@
 const root = ['errors', 'check']
 const lock = name => `^src/lock/${name}\\.ts$`
 
-/** src/lock, lowest first: the files of the package each may import. `below`: everything in the rows above. */
+/** src/lock, lowest first: what each file may import. `below`: everything in the rows above. */
 const below = Symbol('below')
 const layers = [
   ['layout', []],
   ['word', ['layout']],
   ['hash', ['layout', ...root]],
+  ['clock', []],
   ['native', ['layout', ...root]],
   ['roster', ['layout', 'word']],
   ['notices', ['layout', 'word', 'roster']],
+  ['holders', ['layout', 'word', 'roster']],
+  ['protocol', ['layout', 'word', 'roster', 'notices']],
+  ['doorbell', ['layout', 'native']],
   ['region', ['layout', 'native', ...root]],
-  ['participant', ['layout', 'word', 'roster', 'region', 'native', ...root]],
-  ['protocol', ['layout', 'word', 'roster', 'notices', 'participant', 'region']],
-  ['waiters', ['layout', 'word', 'roster', 'notices', 'protocol', ...root]],
+  ['participant', ['layout', 'word', 'roster', 'clock', 'doorbell', 'region', 'native', 'protocol', ...root]],
+  ['queue', ['notices', ...root]],
+  ['waiters', ['layout', 'word', 'roster', 'notices', 'holders', 'clock', 'doorbell', 'region', 'participant', 'protocol', 'queue', ...root]],
+  ['session', below],
   ['guard', below],
   ['handle', below],
   ['space', below],
+  ['lock-set', below],
+  ['inspect', below],
   ['table', below],
   ['web-locks', below],
-  ['inspect', below],
+  ['escape', ['hash', ...root]],
+  ['flock-queue', ['escape', 'clock', 'native', ...root]],
   ['flock', below],
 ]
+
+/** The public objects know each other's types: a guard has a handle, a handle has a space. Only types go upwards. */
+const publicObjects = ['guard', 'handle', 'space', 'table']
 
 const known = layers.map(([name]) => name)
 const pathOf = name => (root.includes(name) ? `^src/${name}\\.ts$` : lock(name))
 
-const layerRules = layers.map(([name, allowed], row) => ({
-  name: `lock-${name}`,
-  comment: `src/lock/${name}.ts may import ${allowed === below ? 'what is below it' : allowed.join(', ') || 'nothing'} only.`,
-  severity: 'error',
-  from: { path: lock(name) },
-  to: { path: '^src/', pathNot: (allowed === below ? [...root, ...known.slice(0, row)] : allowed).map(pathOf) },
-}))
+const layerRules = layers.flatMap(([name, allowed], row) => {
+  const rule = {
+    name: `lock-${name}`,
+    comment: `src/lock/${name}.ts may import ${allowed === below ? 'what is below it' : allowed.join(', ') || 'nothing'} only.`,
+    severity: 'error',
+    from: { path: lock(name) },
+    to: { path: '^src/', pathNot: (allowed === below ? [...root, ...known.slice(0, row)] : allowed).map(pathOf) },
+  }
+  if (!publicObjects.includes(name)) return [rule]
+  const typesOnly = { ...rule, name: `${rule.name}-types`, to: { path: publicObjects.map(pathOf), pathNot: rule.to.pathNot, dependencyTypesNot: ['type-only'] } }
+  return [{ ...rule, to: { ...rule.to, pathNot: [...rule.to.pathNot, ...publicObjects.map(pathOf)] } }, typesOnly]
+})
 
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
@@ -106,7 +122,7 @@ export default {
       name: 'no-cycles',
       severity: 'error',
       from: {},
-      to: { circular: true },
+      to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } },
     },
     {
       name: 'only-what-users-get',
