@@ -33,6 +33,12 @@ int unlockByte(int fd, off_t offset) {
   return fcntl(fd, F_OFD_SETLK, &lock) == 0 ? 0 : errno;
 }
 
+void unlockAll(int fd) {
+  struct flock lock = byteLock(F_UNLCK, 0);
+  lock.l_len = 0;  // to the end, wherever that is
+  fcntl(fd, F_OFD_SETLK, &lock);
+}
+
 int probeByte(int fd, off_t offset, bool* held) {
   // The question is asked for a write lock, which every lock of another open file would refuse.
   struct flock lock = byteLock(F_WRLCK, offset);

@@ -86,7 +86,7 @@ void Region::abandonAtExit(void* data) {
   region->isHooked_ = false;
   region->sentinel_.reset();
   region->closeFile();
-  region->unmap();
+  region->unmap(true);
 }
 
 void Region::requireOpen(Napi::Env env, const char* syscall) const {
@@ -233,19 +233,24 @@ Napi::Value Region::close(const Napi::CallbackInfo& info) {
   if (sentinel_ != nullptr) sentinel_->leave();
   sentinel_.reset();
   const bool wasMapped = words_ != nullptr;
-  unmap();
+  unmap(false);
   closeFile();
   if (wasMapped) Unref();
   return env.Undefined();
 }
 
-/** Leaves the mapping alone if the buffer cannot be taken from its views, or if its memory has moved to another buffer. */
-void Region::unmap() {
+/**
+ * A buffer that is detached already is somebody else's doing. Usually JavaScript's, which has moved the memory to another
+ * buffer (ArrayBuffer.prototype.transfer): the mapping is left alone. At exit it is Node's, which detaches external
+ * buffers before it runs our hook, when nothing can use them any more.
+ */
+void Region::unmap(bool isExit) {
   if (words_ == nullptr) return;
   const napi_value buffer = buffer_.Value();
-  bool isDetached = true;
+  bool isDetached = !isExit;  // stays so if the question fails, and then nothing is unmapped
   napi_is_detached_arraybuffer(env_, buffer, &isDetached);
-  if (!isDetached && napi_detach_arraybuffer(env_, buffer) == napi_ok) ::munmap(words_, mappedBytes_);
+  const bool isUnused = isDetached ? isExit : napi_detach_arraybuffer(env_, buffer) == napi_ok;
+  if (isUnused) ::munmap(words_, mappedBytes_);
   buffer_.Reset();
   words_ = nullptr;
   mappedBytes_ = 0;
@@ -254,7 +259,9 @@ void Region::unmap() {
 void Region::closeFile() {
   if (isHooked_) napi_remove_env_cleanup_hook(env_, abandonAtExit, this);
   isHooked_ = false;
-  if (fd_ >= 0) ::close(fd_);
+  if (fd_ < 0) return;
+  unlockAll(fd_);
+  ::close(fd_);
   fd_ = -1;
 }
 

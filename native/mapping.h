@@ -5,7 +5,8 @@
  *            after the unmapping. A mapped region lives until close() or the end of its environment, even if JavaScript
  *            forgets it, for views of it may be anywhere; one that was only opened is closed by the garbage collector.
  * END OF THE ENVIRONMENT (process.exit, a terminated worker) without close() counts as a death: the sentinel is
- *            abandoned (its robust word tells), then the file is closed (its byte locks tell), then the mapping goes.
+ *            abandoned (its robust word tells), then the file is unlocked and closed (its byte locks tell), then the mapping
+ *            goes.
  */
 #ifndef LOCKTABLE_MAPPING_H_
 #define LOCKTABLE_MAPPING_H_
@@ -48,7 +49,7 @@ class Region : public Napi::ObjectWrap<Region> {
   static void abandonAtExit(void* region);
   void requireOpen(Napi::Env env, const char* syscall) const;
   uint32_t requireParticipant(const Napi::CallbackInfo& info, const char* syscall) const;
-  void unmap();
+  void unmap(bool isExit);
   void closeFile();
 
   const Napi::Env env_;
