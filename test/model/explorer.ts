@@ -39,7 +39,8 @@ const KILLED = 1
 const CERTIFIED = 0
 
 interface State {
-  readonly memory: Map<number, number>
+  /** Values by place in the machine's list of words ever touched. */
+  readonly memory: number[]
   readonly threads: DriverState[]
   readonly alive: number[]
   /** Rings that the reaper still has to do, a bit a thread. */
@@ -62,17 +63,24 @@ class Explorer {
   readonly #labels: string[] = []
   #transitions = 0
   #ringing: number[] = []
+  /** Some program changes a LIFE word. */
+  readonly #changesLife: boolean
+  /** Thread states are few: each has a number, so that keys are short. */
+  readonly #threadIds = new Map<string, number>()
+  readonly #threadIdCache = new WeakMap<DriverState, number>()
 
   constructor(configuration: Configuration) {
     this.#c = configuration
+    this.#changesLife = configuration.programs.some(program => program.some(action => action.kind === 'evict' || action.kind === 'rejoin'))
     this.#machine = new Machine(isStatistic, wordName)
     this.#machine.isConstantWord = isHighBitmapWord
+    this.#machine.isLifeWord = index => index < FIRST_SLOT && (index - PARTICIPANTS_WORD) % PARTICIPANT_WORDS === PARTICIPANT.LIFE
     this.#machine.plainIsStep = configuration.plainSteps ?? false
   }
 
   run(): Exploration {
     const start = this.#start()
-    this.#seen.set(key(start), 0)
+    this.#seen.set(this.#key(start), 0)
     this.#parents.push(-1)
     this.#labels.push('')
     let frontier: [number, State][] = [[0, start]]
@@ -85,7 +93,7 @@ class Explorer {
           this.#transitions++
           if (!label.startsWith('kill')) quiet = false
           if (violation !== undefined) return this.#report(violation, id, label)
-          const text = key(successor)
+          const text = this.#key(successor)
           if (this.#seen.has(text)) continue
           this.#seen.set(text, this.#parents.length)
           next.push([this.#parents.length, successor])
@@ -114,12 +122,12 @@ class Explorer {
   }
 
   #start(): State {
-    const memory = new Map<number, number>()
+    const memory = this.#machine.cells
     this.#c.programs.forEach((program, i) => {
       const reuses = program[0]?.kind === 'rejoin'
       if (reuses) return
-      memory.set(participantWord(i + 1) + PARTICIPANT.LIFE, (1 << 16) | LIFE.LIVE)
-      memory.set(participantWord(i + 1) + PARTICIPANT.PID, 100 + i + 1)
+      this.#machine.write(participantWord(i + 1) + PARTICIPANT.LIFE, (1 << 16) | LIFE.LIVE)
+      this.#machine.write(participantWord(i + 1) + PARTICIPANT.PID, 100 + i + 1)
     })
     return {
       memory,
@@ -143,7 +151,9 @@ class Explorer {
         successor.alive[i] = KILLED
         successor.deaths--
         successor.rings = 0
+        successor.bells &= ~(1 << i)
         noteDeath(successor, i)
+        successor.threads[i] = corpse(thread)
         yield [`kill ${i + 1} at ${thread.place}`, successor]
       }
     }
@@ -151,14 +161,16 @@ class Explorer {
   }
 
   *#environment(state: State): Generator<[string, State, (string | undefined)?]> {
-    const everybody = state.alive.reduce((mask, life, i) => (life === ALIVE ? mask | (1 << i) : mask), 0)
+    const everybody = listeners(state)
     for (let i = 0; i < state.alive.length; i++) {
       if (state.alive[i] === KILLED) {
         const successor = copy(state)
         successor.alive[i] = CERTIFIED
-        const life = participantWord(state.threads[i]?.number ?? 0) + PARTICIPANT.LIFE
-        const word = successor.memory.get(life) ?? 0
-        successor.memory.set(life, (word & ~0xffff) | LIFE.DEAD)
+        const dead = state.threads[i]
+        if (dead !== undefined) successor.threads[i] = { ...corpse(dead), insideSlot: -1, insideMode: 0 }
+        const life = participantWord(dead?.number ?? 0) + PARTICIPANT.LIFE
+        this.#machine.cells = successor.memory
+        this.#machine.write(life, (this.#machine.read(life) & ~0xffff) | LIFE.DEAD)
         if (this.#c.fault === undefined || this.#c.fault === 'same-generation') successor.rings |= everybody
         yield [`certify ${i + 1}`, successor]
         if (this.#c.fault === 'ring-before-certificate' && (state.bells & everybody) !== everybody && !state.threads[i]?.belled) {
@@ -184,7 +196,8 @@ class Explorer {
 
   #stepThread(state: State, i: number, wish: Wish): [string, string | undefined] {
     const machine = this.#machine
-    machine.memory = state.memory
+    machine.cells = state.memory
+    machine.lifeIsConstant = state.deaths === 0 && !this.#changesLife && !state.alive.includes(KILLED)
     this.#ringing = []
     const thread = state.threads[i]
     if (thread === undefined) throw new Error('no such thread')
@@ -197,7 +210,7 @@ class Explorer {
       },
       findDead: number => deadNumber(state, number),
       ringAll: () => {
-        state.rings |= state.alive.reduce((mask, life, k) => (life === ALIVE ? mask | (1 << k) : mask), 0)
+        state.rings |= listeners(state)
       },
       sameGeneration: this.#c.fault === 'same-generation',
       due: state.due,
@@ -207,9 +220,38 @@ class Explorer {
     state.due = driver.due
     for (const number of this.#ringing) {
       const rung = state.threads.findIndex((other, k) => other.number === number && state.alive[k] === ALIVE)
-      if (rung >= 0) state.bells |= 1 << rung
+      if (rung >= 0 && !state.threads[rung]?.done) state.bells |= 1 << rung
+    }
+    if (next.done) {
+      state.bells &= ~(1 << i)
+      state.rings &= ~(1 << i)
     }
     return [label, violation]
+  }
+
+  #key(state: State): string {
+    const codes: number[] = []
+    for (const value of state.memory) codes.push(value & 0xffff, value >>> 16)
+    while (codes.length > 0 && codes[codes.length - 1] === 0) codes.pop() // words first touched later were zero here
+    codes.push(0xffff, state.rings, state.bells, state.deaths)
+    state.threads.forEach((thread, i) => {
+      const id = this.#threadId(thread)
+      codes.push(id & 0xffff, id >>> 16, state.alive[i] ?? 0)
+    })
+    for (const name of Object.keys(state.due).sort()) codes.push(name.charCodeAt(0), state.due[name] === 'must' ? 1 : 2)
+    return String.fromCharCode(...codes)
+  }
+
+  #threadId(thread: DriverState): number {
+    let id = this.#threadIdCache.get(thread)
+    if (id === undefined) {
+      const { program: _, ...rest } = thread
+      const text = JSON.stringify(rest)
+      id = this.#threadIds.get(text) ?? this.#threadIds.size
+      this.#threadIds.set(text, id)
+      this.#threadIdCache.set(thread, id)
+    }
+    return id
   }
 
   #protocol(number: number, generation: number): Protocol {
@@ -254,13 +296,18 @@ function noteDeath(state: State, i: number): void {
   state.due = { ...state.due, [thread.doorName]: certain || known === 'must' ? 'must' : 'may' }
 }
 
-function copy(state: State): State {
-  return { ...state, memory: new Map(state.memory), threads: [...state.threads], alive: [...state.alive] }
+/** Threads that a ring can still matter to. */
+function listeners(state: State): number {
+  return state.alive.reduce((mask, life, i) => (life === ALIVE && !state.threads[i]?.done ? mask | (1 << i) : mask), 0)
 }
 
-function key(state: State): string {
-  const words = [...state.memory].filter(entry => entry[1] !== 0).sort((a, b) => a[0] - b[0])
-  return JSON.stringify([words, state.threads, state.alive, state.rings, state.bells, state.deaths, Object.entries(state.due).sort()])
+/** Nobody cares any more how far a dead thread had come; until its certificate it may still be inside. */
+function corpse(thread: DriverState): DriverState {
+  return { ...initialState(thread.number, []), generation: thread.generation, insideSlot: thread.insideSlot, insideMode: thread.insideMode, evicted: thread.evicted }
+}
+
+function copy(state: State): State {
+  return { ...state, memory: [...state.memory], threads: [...state.threads], alive: [...state.alive] }
 }
 
 function isStatistic(index: number): boolean {

@@ -20,8 +20,9 @@ export interface SegmentResult<T> {
 type Operation = () => number
 
 export class Machine {
-  /** Values of the words that are not zero. */
-  memory = new Map<number, number>()
+  /** Values of the words ever touched, by their place in the list of these. */
+  cells: number[] = []
+  readonly #places = new Map<number, number>()
   readonly words: Int32Array
   /** Words nobody but statistics reads: writes are dropped, so that they do not multiply the states. */
   readonly #ignored: (index: number) => boolean
@@ -45,13 +46,20 @@ export class Machine {
   }
 
   read(index: number): number {
-    return this.memory.get(index) ?? 0
+    const place = this.#places.get(index)
+    return place === undefined ? 0 : (this.cells[place] ?? 0)
   }
 
   write(index: number, value: number): number {
     if (this.#ignored(index)) return 0
-    if (value === 0) this.memory.delete(index)
-    else this.memory.set(index, value | 0)
+    let place = this.#places.get(index)
+    if (place === undefined) {
+      if (value === 0) return 0
+      place = this.#places.size
+      this.#places.set(index, place)
+    }
+    while (this.cells.length < place) this.cells.push(0)
+    this.cells[place] = value | 0
     return 0
   }
 
@@ -101,9 +109,12 @@ export class Machine {
   }
 
   isConstantWord: (index: number) => boolean = () => false
+  /** No participant can die or join any more: looking at LIFE is no step. */
+  lifeIsConstant = false
+  isLifeWord: (index: number) => boolean = () => false
   plainIsStep = false
   #isConstant(index: number): boolean {
-    return this.isConstantWord(index)
+    return this.isConstantWord(index) || (this.lifeIsConstant && this.isLifeWord(index))
   }
 
   readonly #fakeAtomics = {

@@ -22,7 +22,7 @@ const only = process.argv[2]
 for (const [name, programs] of Object.entries(sets)) for (const deaths of [0,1,2]) {
   if (only && only !== name) continue
   const t = Date.now()
-  const r = explore({ programs, deaths, stateLimit: 1500000 })
+  const r = explore({ programs, deaths, stateLimit: 6000000 })
   console.log(name, deaths, r.states, r.transitions, r.complete ? 'complete' : 'LIMIT', Date.now()-t, 'ms', r.violation ?? 'ok')
   if (r.violation) { console.log(r.schedule.map(s=>'   '+s).join('\n')); break }
 }
