@@ -22,6 +22,8 @@
  *   Order among processes, and writers against readers: flock has no queue discipline, shared holders of several processes
  *   may keep an exclusive waiter out for ever. Exclusion after a stranger removed the file or its directory: those inside
  *   stay inside until they look (`isCurrent`), newcomers lock the new file. Networked file systems.
+ *   That a wait given up leaves no trace: its thread may get the lock before the interruption reaches it, and holds it until it
+ *   has closed the file, some ten microseconds. A try of somebody else may find the lock busy then; nobody is let in.
  */
 import { mkdirSync } from 'node:fs'
 import { dirname, basename } from 'node:path'

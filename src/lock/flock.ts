@@ -221,7 +221,7 @@ function abortedError(signal: AbortSignal | undefined, path: string, waitedMs: n
 /**
  * Locks by name in one directory.
  *
- * Cost: uncontended, six system calls for lock and release, all on tmpfs (bench/).
+ * Cost: uncontended, nine system calls for lock and release: open, flock, unlink, close, and the looks at the file in between.
  */
 export class LockFiles {
   /** The directory, symbolic links resolved. */

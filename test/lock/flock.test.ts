@@ -26,10 +26,10 @@ afterEach(async () => {
 
 const path = (name: string): string => join(directory.path, name)
 
-/** Holds a name as another process would: past the queue of this thread. */
-function foreignHold(name: string, exclusive = true): { release(): void } {
+/** Holds a name as another process would: past the queue of this thread. It waits for the moment that a withdrawn thread may hold it. */
+function foreignHold(name: string): { release(): void } {
   const fd = native.lockfileOpen(path(name), 0o600)
-  expect(native.lockfileTry(fd, exclusive)).toBe(true)
+  expect(native.lockfileWaitSync(fd, true, 4000)).toBe(true)
   return { release: () => native.lockfileClose(fd) }
 }
 
