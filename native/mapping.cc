@@ -1,8 +1,6 @@
 /** mapping.cc: see mapping.h. */
 #include "mapping.h"
 
-#include <cmath>
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
