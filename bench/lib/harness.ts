@@ -1,0 +1,163 @@
+/**
+ * harness.ts: times several candidates beside each other.
+ *
+ * The runs of the candidates alternate (A B C, B C A, C A B, ...), so a machine that is busy for a while hurts all of them. A run is
+ * as many iterations as take about `runMs`, found while warming up. What counts is the median of the runs; the fastest run is kept
+ * too: on a busy machine it is the better estimate of what the code costs.
+ */
+import { parseArgs } from 'node:util'
+import { type Summary, summarize } from './stats.js'
+
+/** Something with a cost per operation. Made by timedSync(), timedAsync(), or by what measures elsewhere (another process). */
+export interface Candidate {
+  readonly name: string
+  /** What it is listed under: `C`, `Node`, `locktable`, ... */
+  readonly group: string
+  /** One run of about `runMs`. @returns nanoseconds per operation */
+  sample(runMs: number): number | Promise<number>
+  close?(): void | Promise<void>
+}
+
+export interface Plan {
+  readonly runs: number
+  readonly runMs: number
+  readonly warmUpMs: number
+}
+
+export interface Measured extends Summary {
+  readonly name: string
+  readonly group: string
+  /** Nanoseconds per operation of each run, in the order they were made. */
+  readonly samples: readonly number[]
+}
+
+export const FULL: Plan = { runs: 21, runMs: 50, warmUpMs: 200 }
+/** For tests: says only that the benchmark works. */
+export const SMALL: Plan = { runs: 3, runMs: 2, warmUpMs: 4 }
+
+const MIN_ITERATIONS = 4
+
+function nowNs(): number {
+  return Number(process.hrtime.bigint())
+}
+
+/** Remembers how long an operation takes, so that each run has the right number of iterations. */
+class Calibration {
+  #nsPerOp: number | undefined
+
+  /** The iterations for `runMs`; grows tenfold at most, so that a slow operation tried first does not take for ever. */
+  iterations(runMs: number, previous: number): number {
+    if (this.#nsPerOp === undefined) return MIN_ITERATIONS
+    const wanted = Math.ceil((runMs * 1e6) / Math.max(this.#nsPerOp, 0.1))
+    return Math.max(MIN_ITERATIONS, Math.min(wanted, previous * 10))
+  }
+
+  note(nsPerOp: number): void {
+    this.#nsPerOp = nsPerOp
+  }
+}
+
+/**
+ * @param loop  does the operation `iterations` times; its own closure, so that the compiler sees one kind of object at each place.
+ *   What it returns is thrown away, but must depend on the work.
+ */
+export function timedSync(group: string, name: string, loop: (iterations: number) => unknown, close?: () => void | Promise<void>): Candidate {
+  const calibration = new Calibration()
+  let iterations = MIN_ITERATIONS
+  const sample = (runMs: number): number => {
+    for (;;) {
+      iterations = calibration.iterations(runMs, iterations)
+      const began = nowNs()
+      loop(iterations)
+      const tookNs = nowNs() - began
+      calibration.note(tookNs / iterations)
+      if (tookNs >= runMs * 0.5e6) return tookNs / iterations
+    }
+  }
+  return { group, name, sample, ...(close === undefined ? {} : { close }) }
+}
+
+export function timedAsync(group: string, name: string, loop: (iterations: number) => Promise<unknown>, close?: () => void | Promise<void>): Candidate {
+  const calibration = new Calibration()
+  let iterations = MIN_ITERATIONS
+  const sample = async (runMs: number): Promise<number> => {
+    for (;;) {
+      iterations = calibration.iterations(runMs, iterations)
+      const began = nowNs()
+      await loop(iterations)
+      const tookNs = nowNs() - began
+      calibration.note(tookNs / iterations)
+      // Few iterations of a slow operation: more of them would take longer than was asked for.
+      if (tookNs >= runMs * 0.5e6) return tookNs / iterations
+    }
+  }
+  return { group, name, sample, ...(close === undefined ? {} : { close }) }
+}
+
+/** Measures all candidates side by side, closes them, and returns the figures in the candidates' order. */
+export async function measure(candidates: readonly Candidate[], plan: Plan, onRound?: (round: number) => void): Promise<Measured[]> {
+  const samples = candidates.map((): number[] => [])
+  try {
+    for (const candidate of candidates) {
+      const until = nowNs() + plan.warmUpMs * 1e6
+      do await candidate.sample(Math.min(plan.runMs, plan.warmUpMs))
+      while (nowNs() < until)
+    }
+    for (let round = 0; round < plan.runs; round++) {
+      onRound?.(round)
+      for (let turn = 0; turn < candidates.length; turn++) {
+        const which = (round + turn) % candidates.length
+        samples[which]!.push(await candidates[which]!.sample(plan.runMs))
+      }
+    }
+  } finally {
+    for (const candidate of candidates) await candidate.close?.()
+  }
+  return candidates.map(({ name, group }, i) => ({ name, group, samples: samples[i]!, ...summarize(samples[i]!) }))
+}
+
+export interface BenchOptions {
+  readonly small: boolean
+  readonly plan: Plan
+  /** Where to write the results as JSON. */
+  readonly json: string | undefined
+  /** Only what has one of these in its name or group. */
+  readonly only: readonly string[]
+}
+
+/** The options that all benchmarks have in common: `--small`, `--runs N`, `--run-ms T`, `--only TEXT` (repeatable), `--json FILE`. */
+export function readBenchOptions(args: readonly string[] = process.argv.slice(2)): BenchOptions {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      small: { type: 'boolean', default: false },
+      runs: { type: 'string' },
+      'run-ms': { type: 'string' },
+      only: { type: 'string', multiple: true, default: [] },
+      json: { type: 'string' },
+    },
+  })
+  const base = values.small ? SMALL : FULL
+  return {
+    small: values.small,
+    plan: {
+      runs: wholeNumber('--runs', values.runs) ?? base.runs,
+      runMs: wholeNumber('--run-ms', values['run-ms']) ?? base.runMs,
+      warmUpMs: base.warmUpMs,
+    },
+    json: values.json,
+    only: values.only,
+  }
+}
+
+function wholeNumber(option: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new RangeError(`${option} must be a whole number from 1, not "${text}"`)
+  return value
+}
+
+export function isChosen(options: BenchOptions, group: string, name: string): boolean {
+  const text = `${group} ${name}`.toLowerCase()
+  return options.only.length === 0 || options.only.some(part => text.includes(part.toLowerCase()))
+}
