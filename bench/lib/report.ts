@@ -108,8 +108,9 @@ export function formatNs(ns: number): string {
   return `${threeDigits(ns)} ns`
 }
 
-/** `0.85x`, `12.3x`, `5 430x` */
+/** `0.0021x`, `0.85x`, `12.3x`, `5 430x` */
 export function formatRatio(ratio: number): string {
+  if (ratio < 0.1) return `${ratio.toPrecision(2)}x`
   return `${threeDigits(ratio)}x`
 }
 

@@ -1,0 +1,187 @@
+/**
+ * workers.ts: a crew of Node processes that start at the same moment.
+ *
+ *   parent  const crew = await Crew.start<Task, Result>({ script, processes, task, counters })
+ *           const results = await crew.run()
+ *   member  const me = joinCrew<Task, Result>(); prepare; me.start(); work, me.add(0); me.finish(result)
+ *
+ * BARRIER (numbers of shared-words.ts)           written by
+ *   0       the moment to start, ns of hrtime     the parent, once all are ready
+ *   1 + m   1: member m is ready                  member m
+ *   then    the counters, 128 bytes apart         whoever holds the lock that is measured
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type SharedAddress, type SharedWords, makeSharedWords, openSharedWords } from './shared-words.js'
+import { TSX_ARGS } from './tsx.js'
+
+const START = 0
+const COUNTER_STRIDE = 16
+/** All must have read the moment before it comes: members look every 0.1 ms, when they get a core. */
+const NOTICE_NS = 20e6
+const CREW = 'LOCKTABLE_BENCH_CREW'
+
+export interface CrewOptions<Task> {
+  readonly script: URL
+  readonly processes: number
+  /** Handed to each member through JSON. */
+  readonly task: Task
+  /** How many counters the members share. Default 1. */
+  readonly counters?: number | undefined
+  /** Another Node binary. */
+  readonly node?: string | undefined
+  /** Where the shared numbers are. Default: in memory if that is possible. */
+  readonly memory?: SharedWords['kind'] | undefined
+}
+
+interface Berth<Task> {
+  readonly address: SharedAddress
+  readonly index: number
+  readonly processes: number
+  readonly task: Task
+}
+
+const readyAt = (index: number): number => 1 + index
+const counterAt = (processes: number, counter: number): number => (Math.ceil((1 + processes) / COUNTER_STRIDE) + counter) * COUNTER_STRIDE
+
+export class Crew<Result> {
+  readonly #members: readonly ChildProcess[]
+  readonly #words: SharedWords
+  readonly #results: readonly Promise<Result | undefined>[]
+  readonly #failed: Promise<never>
+  #isClosed = false
+
+  private constructor(members: readonly ChildProcess[], words: SharedWords) {
+    this.#members = members
+    this.#words = words
+    this.#results = members.map(member => new Promise<Result | undefined>(resolve => {
+      let result: Result | undefined
+      member.on('message', message => {
+        result = message as Result
+      })
+      member.once('exit', () => resolve(result))
+    }))
+    this.#failed = new Promise((_resolve, reject) => {
+      for (const [i, member] of members.entries()) {
+        member.once('error', reject)
+        member.once('exit', code => {
+          if (code !== null && code !== 0) reject(new Error(`member ${i} of the crew ended with status ${code}`))
+        })
+      }
+    })
+    this.#failed.catch(() => {}) // whoever waits hears of it
+  }
+
+  /** Starts the processes; they prepare themselves and wait for run(). */
+  static start<Task, Result>(options: CrewOptions<Task>): Crew<Result> {
+    const { script, processes, task, counters = 1, node = process.execPath, memory } = options
+    const words = makeSharedWords(counterAt(processes, counters), memory)
+    const members = Array.from({ length: processes }, (_, index) => {
+      const berth: Berth<Task> = { address: words.address, index, processes, task }
+      return fork(script, [], {
+        execPath: node,
+        execArgv: [...TSX_ARGS],
+        env: { ...process.env, [CREW]: JSON.stringify(berth) },
+        serialization: 'advanced',
+      })
+    })
+    return new Crew(members, words)
+  }
+
+  get pids(): readonly number[] {
+    return this.#members.map(member => member.pid ?? 0)
+  }
+
+  /** What the shared numbers are in: a file makes a counter cost microseconds. */
+  get memory(): SharedWords['kind'] {
+    return this.#words.kind
+  }
+
+  counter(index: number): number {
+    return this.#words.read(counterAt(this.#members.length, index))
+  }
+
+  /** Lets all start together once all are ready. */
+  async go(): Promise<void> {
+    const ready = async (): Promise<void> => {
+      while (!this.#isClosed && !this.#members.every((_, i) => this.#words.read(readyAt(i)) === 1)) await sleep(1)
+    }
+    await Promise.race([ready(), this.#failed])
+    if (this.#isClosed) throw new Error('the crew was closed before it started')
+    this.#words.write(START, Number(process.hrtime.bigint()) + NOTICE_NS)
+  }
+
+  /** Each member's result, in order; undefined for one that was killed. */
+  async results(): Promise<(Result | undefined)[]> {
+    return await Promise.race([Promise.all(this.#results), this.#failed])
+  }
+
+  /** go() and results(); every member must have one. */
+  async run(): Promise<Result[]> {
+    await this.go()
+    return (await this.results()).map((result, i) => {
+      if (result === undefined) throw new Error(`member ${i} of the crew ended without a result`)
+      return result
+    })
+  }
+
+  /** Ends whoever still runs and removes the shared numbers. */
+  close(): void {
+    this.#isClosed = true
+    for (const member of this.#members) if (member.exitCode === null && member.signalCode === null) member.kill('SIGKILL')
+    this.#words.close()
+  }
+
+  [Symbol.dispose](): void {
+    this.close()
+  }
+}
+
+export interface Member<Task, Result> {
+  /** 0 to processes - 1 */
+  readonly index: number
+  readonly processes: number
+  readonly task: Task
+  /** Blocks this thread until all are ready. @returns when it started, ns of hrtime */
+  start(): number
+  /** Adds to a counter by a plain read and write: call it under the lock. */
+  add(counter: number, amount?: number): void
+  /** Ends this process when the result is on its way. Nothing else must keep it alive. */
+  finish(result: Result): void
+}
+
+/** For the script of a crew. */
+export function joinCrew<Task, Result>(): Member<Task, Result> {
+  const text = process.env[CREW]
+  if (text === undefined) throw new Error('this program is started by a benchmark, not by hand')
+  const { address, index, processes, task } = JSON.parse(text) as Berth<Task>
+  const words = openSharedWords(address)
+  const nap = new Int32Array(new SharedArrayBuffer(4))
+  process.once('disconnect', () => process.exit()) // the benchmark is gone
+  return {
+    index,
+    processes,
+    task,
+    start() {
+      words.write(readyAt(index), 1)
+      let moment: number
+      while ((moment = words.read(START)) === 0) Atomics.wait(nap, 0, 0, 0.1)
+      const restMs = moment / 1e6 - Number(process.hrtime.bigint()) / 1e6
+      if (restMs > 1) Atomics.wait(nap, 0, 0, restMs - 1)
+      let now: number
+      do now = Number(process.hrtime.bigint())
+      while (now < moment)
+      return now
+    },
+    add(counter, amount = 1) {
+      const at = counterAt(processes, counter)
+      words.write(at, words.read(at) + amount)
+    },
+    finish(result) {
+      process.send!(result, () => {
+        words.close()
+        process.exit()
+      })
+    },
+  }
+}

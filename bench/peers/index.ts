@@ -1,0 +1,8 @@
+/** index.ts: all Node peers, in the order of the tables. */
+import { asyncMutex } from './async-mutex.js'
+import { flockAsync, flockBare, flockSync } from './flock.js'
+import { navigatorLocks } from './navigator-locks.js'
+import type { Peer } from './peer.js'
+import { properLockfile } from './proper-lockfile.js'
+
+export const PEERS: readonly Peer[] = [flockBare, flockSync, flockAsync, properLockfile, asyncMutex, navigatorLocks]
