@@ -38,10 +38,11 @@ const isNewer = (version, limit) => {
 
 /** @returns {string[]} what would keep the binary from loading somewhere */
 function complaints(file, target) {
-  const { stdout, status } = spawnSync('readelf', ['--wide', '-h', '-d', '-V', file], { encoding: 'utf8' })
+  const { stdout, status } = spawnSync('readelf', ['--wide', '-h', '-l', '-d', '-V', file], { encoding: 'utf8' })
   if (status !== 0) return ['readelf cannot read it']
   const found = []
   if (!new RegExp(target.arch === 'x64' ? 'X86-64' : 'AArch64').test(stdout)) found.push('it is for another machine')
+  if (!/GNU_EH_FRAME/.test(stdout)) found.push('it has no table of frames: an exception would end the process')
   for (const [, library] of stdout.matchAll(/\(NEEDED\).*\[(.+)\]/g)) if (!target.libraries.test(library)) found.push(`it needs ${library}`)
   const versions = new Set([...stdout.matchAll(/Name: ([A-Z]+_[0-9.]+)/g)].map(match => match[1]))
   for (const version of versions) {
