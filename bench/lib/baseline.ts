@@ -4,13 +4,16 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { Candidate } from './harness.js'
 import type { LatencySummary } from './stats.js'
 
 const SOURCES = fileURLToPath(new URL('../c/', import.meta.url))
-const BUILD = fileURLToPath(new URL('../../tmp/bench/', import.meta.url))
+/** Outside the checkout, where a clean build of the project may remove what a benchmark runs; only ours, as a temporary directory is not. */
+const BUILD = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'locktable-bench')
 const FLAGS = ['-std=gnu11', '-O2', '-pthread']
 
 export const UNCONTENDED_CASES = [
@@ -63,7 +66,7 @@ export class Baseline {
     const files = readdirSync(SOURCES).filter(name => /\.[ch]$/.test(name)).sort()
     const hash = createHash('sha256').update(FLAGS.join(' '))
     for (const name of files) hash.update(name).update(readFileSync(SOURCES + name))
-    const program = `${BUILD}baseline-${hash.digest('hex').slice(0, 16)}`
+    const program = `${BUILD}/baseline-${hash.digest('hex').slice(0, 16)}`
     if (!existsSync(program)) {
       mkdirSync(BUILD, { recursive: true })
       const made = `${program}.${process.pid}`
