@@ -14,6 +14,7 @@ const common: Options = {
   sourcemap: false,
   minify: false,
   silent: true,
+  removeNodeProtocol: false,
 }
 
 export default defineConfig([
