@@ -95,14 +95,22 @@ const typeRoots = join(root, 'node_modules/@types')
 const tsc = ['--no-install', 'tsc', '--noEmit', '--strict', '--exactOptionalPropertyTypes', '--module', 'nodenext', '--target', 'es2022', '--typeRoots', typeRoots, '--types', 'node']
 check('types of a TypeScript user', problemOf('npx', [...tsc, join(user, 'user.mts'), join(user, 'user.cts')], { cwd: root }))
 
-// 6. Where no prebuilt binary fits: one sentence that says what to do, and what it says works.
-rmSync(join(home, 'prebuilds'), { recursive: true, force: true })
-check('without a binary: a sentence that helps', problemOf('node', ['module.mjs'], { ...inUser, status: 1, expected: /NATIVE_MISSING[^]*node-gyp rebuild|node-gyp rebuild[^]*NATIVE_MISSING/ }))
-if (spawnSync('g++', ['--version']).status === 0 && existsSync(home)) {
+// 6. Where no prebuilt binary fits, because there is none or because it cannot be loaded (an older C library, say): one sentence
+// that says what to do, and what it says works.
+const prebuilds = join(home, 'prebuilds')
+const helps = { ...inUser, status: 1, expected: /NATIVE_MISSING[^]*node-gyp rebuild|node-gyp rebuild[^]*NATIVE_MISSING/ }
+for (const path of installed ? [] : readdirSync(prebuilds)) writeFileSync(join(prebuilds, path, 'locktable.node'), 'not for this system')
+check('with a binary that does not load: a sentence that helps', problemOf('node', ['module.mjs'], helps))
+let rebuilt = 'there is no g++ here: not tried'
+if (!installed && spawnSync('g++', ['--version']).status === 0) {
   const { nodeGyp } = await import('./node-gyp.mjs')
   const status = nodeGyp(['rebuild', '--loglevel=error'], { cwd: home, stdio: ['ignore', 'ignore', 'inherit'] })
-  check('built from the sources in the package', status === 0 ? problemOf('node', ['module.mjs'], expected) : `node-gyp: status ${status}`)
+  rebuilt = status === 0 ? problemOf('node', ['module.mjs'], expected) : `node-gyp: status ${status}`
 }
+check('built from the sources in the package, it is used instead', rebuilt)
+rmSync(prebuilds, { recursive: true, force: true })
+rmSync(join(home, 'build'), { recursive: true, force: true })
+check('without a binary: a sentence that helps', problemOf('node', ['module.mjs'], helps))
 
 const shipped = existsSync(join(root, 'prebuilds')) ? readdirSync(join(root, 'prebuilds')).join(' ') : 'none'
 console.log(`binaries: ${shipped}`)
