@@ -2,7 +2,7 @@
  * clock.ts: CLOCK_MONOTONIC in milliseconds, comparable between the processes of one boot.
  *
  * A lock's time of entry is for people who look at `status`; reading a clock costs more than taking the lock. So the time is read once in
- * an event-loop turn that takes locks: `coarseNowMs` may be too early by as long as the turn has lasted.
+ * an event-loop turn that takes locks: `coarseNow` may be too early by as long as the turn has lasted.
  */
 
 const originMs = Number(process.hrtime.bigint() / 1000n) / 1000 - performance.now()
@@ -12,19 +12,18 @@ export function nowMs(): number {
   return originMs + performance.now()
 }
 
-let turnMs = 0
-let fresh = false
+/** nowMs() of some moment in this turn of the event loop, in two words. */
+export const coarseNow = { low: 0, high: 0, isFresh: false }
 
 function stale(): void {
-  fresh = false
+  coarseNow.isFresh = false
 }
 
-/** nowMs() of some moment in this turn of the event loop. */
-export function coarseNowMs(): number {
-  if (!fresh) {
-    turnMs = nowMs()
-    fresh = true
-    setImmediate(stale).unref()
-  }
-  return turnMs
+/** Reads the clock for this turn. */
+export function refreshCoarseNow(): void {
+  const now = nowMs()
+  coarseNow.low = now % 2 ** 32 | 0
+  coarseNow.high = now / 2 ** 32 | 0
+  coarseNow.isFresh = true
+  setImmediate(stale).unref()
 }

@@ -5,7 +5,7 @@ import { LockError } from '../errors.js'
 import type { LockHandle } from './handle.js'
 import { MODE_EXCLUSIVE, MODE_SHARED, SLOT } from './layout.js'
 import type { Notice } from './notices.js'
-import type { Session } from './session.js'
+import type { GuardTracer, Session } from './session.js'
 
 export type LockMode = 'exclusive' | 'shared'
 
@@ -33,30 +33,50 @@ export interface LockGuard {
   [Symbol.dispose](): void
 }
 
-/** A hold of one slot of a lock table. */
+/** What most guards never need. */
+interface Extras {
+  notice: Notice | undefined
+  abort: AbortController | undefined
+  trace: { released: boolean } | undefined
+}
+
+/**
+ * A hold of one slot of a lock table. Small, because one is made for every lock: what only the unusual one needs is in `#extras`.
+ */
 export class TableGuard implements LockGuard {
-  readonly #session: Session
   readonly #handle: LockHandle
+  /** MODE_…, 0 once released. */
+  #held: number
+  #mode: number
   readonly #theft: number
   #versionLow: number
   #versionHigh: number
-  #mode: number
-  #released = false
-  #notice: Notice | undefined
-  #abort: AbortController | undefined
-  #trace: { released: boolean } | undefined
+  #extras: Extras | undefined
 
   /** @internal */
-  constructor(session: Session, handle: LockHandle, mode: number, notice: Notice | undefined) {
-    this.#session = session
+  constructor(handle: LockHandle, mode: number, theft: number, versionLow: number, versionHigh: number) {
     this.#handle = handle
+    this.#held = mode
     this.#mode = mode
-    this.#notice = notice
-    this.#theft = session.waiters.thefts
-    const { words } = session.region
-    this.#versionLow = words[handle.slot + SLOT.VERSION_LOW] ?? 0
-    this.#versionHigh = words[handle.slot + SLOT.VERSION_HIGH] ?? 0
-    if (session.tracer !== undefined) this.#trace = session.tracer.trace(this, String(handle.name))
+    this.#theft = theft
+    this.#versionLow = versionLow
+    this.#versionHigh = versionHigh
+    this.#extras = undefined
+  }
+
+  /** What the slot knew of a dead holder; where the guard was made, if that is traced. @internal */
+  annotate(notice: Notice | undefined, tracer: GuardTracer | undefined): void {
+    this.#extra.notice = notice
+    if (tracer !== undefined) this.#extra.trace = tracer.trace(this, String(this.name))
+  }
+
+  get #extra(): Extras {
+    this.#extras ??= { notice: undefined, abort: undefined, trace: undefined }
+    return this.#extras
+  }
+
+  get #session(): Session {
+    return this.#handle.session
   }
 
   get name(): string | Uint8Array {
@@ -73,27 +93,28 @@ export class TableGuard implements LockGuard {
   }
 
   get isHeld(): boolean {
-    if (this.#released || this.#session.failure !== undefined) return false
+    if (this.#held === 0 || this.#session.failure !== undefined) return false
     const { waiters, participant } = this.#session
     const { slot, index } = this.#handle
-    return waiters.isLive && !waiters.wasStolen(index, this.#theft) && participant.protocol.isHolding(slot, this.#mode)
+    return waiters.isLive && !waiters.wasStolen(index, this.#theft) && participant.protocol.isHolding(slot, this.#held)
   }
 
   get signal(): AbortSignal {
-    if (this.#abort === undefined) {
-      this.#abort = new AbortController()
-      if (!this.#released) {
+    const extra = this.#extra
+    if (extra.abort === undefined) {
+      extra.abort = new AbortController()
+      if (this.#held !== 0) {
         if (this.isHeld) this.#session.watchGuard(this)
-        else this.#abort.abort(this.#session.failure ?? new LockError('LOCK_LOST', 'the lock was taken by force'))
+        else extra.abort.abort(this.#session.failure ?? new LockError('LOCK_LOST', 'the lock was taken by force'))
       }
     }
-    return this.#abort.signal
+    return extra.abort.signal
   }
 
   /** @internal */
   lose(error: LockError): void {
     this.#session.unwatchGuard(this)
-    this.#abort?.abort(error)
+    this.#extras?.abort?.abort(error)
   }
 
   /**
@@ -101,7 +122,7 @@ export class TableGuard implements LockGuard {
    * first who can repair.
    */
   get abandoned(): AbandonedNotice | undefined {
-    const notice = this.#notice
+    const notice = this.#extras?.notice
     if (notice === undefined) return undefined
     return { pid: notice.pid || undefined, foundAt: notice.time ? new Date(notice.time * 1000) : undefined }
   }
@@ -120,12 +141,13 @@ export class TableGuard implements LockGuard {
    */
   upgrade(): boolean {
     this.#ensureHeld()
-    if (this.#mode === MODE_EXCLUSIVE) return true
-    if (!this.#session.waiters.upgrade(this.#handle.request(MODE_EXCLUSIVE))) return false
-    this.#mode = MODE_EXCLUSIVE
-    this.#notice = this.#session.waiters.lastNotice
-    this.#versionLow = this.#session.region.words[this.#handle.slot + SLOT.VERSION_LOW] ?? 0
-    this.#versionHigh = this.#session.region.words[this.#handle.slot + SLOT.VERSION_HIGH] ?? 0
+    if (this.#held === MODE_EXCLUSIVE) return true
+    const { waiters, region } = this.#session
+    if (!waiters.upgrade(this.#handle.request(MODE_EXCLUSIVE))) return false
+    this.#held = this.#mode = MODE_EXCLUSIVE
+    this.#extra.notice = waiters.lastNotice
+    this.#versionLow = region.words[this.#handle.slot + SLOT.VERSION_LOW] ?? 0
+    this.#versionHigh = region.words[this.#handle.slot + SLOT.VERSION_HIGH] ?? 0
     this.#handle.describe()
     return true
   }
@@ -133,25 +155,27 @@ export class TableGuard implements LockGuard {
   /** Turns an exclusive hold into a shared one; no other exclusive hold can come in between. */
   downgrade(): void {
     this.#ensureHeld()
-    if (this.#mode === MODE_SHARED) return
+    if (this.#held === MODE_SHARED) return
     if (!this.#session.waiters.downgrade(this.#handle.slot, this.#handle.index)) this.#ensureHeld()
-    this.#mode = MODE_SHARED
+    this.#held = this.#mode = MODE_SHARED
   }
 
   #ensureHeld(): void {
-    if (this.#released) throw new LockError('LOCK_LOST', 'the guard was released')
+    if (this.#held === 0) throw new LockError('LOCK_LOST', 'the guard was released')
     if (!this.isHeld) throw this.#session.failure ?? new LockError('LOCK_LOST', 'the lock was lost')
   }
 
   release(): boolean {
-    if (this.#released) return false
-    this.#released = true
-    const session = this.#session
-    if (this.#trace !== undefined) this.#trace.released = true
-    if (this.#abort !== undefined) session.unwatchGuard(this)
-    const { slot, index } = this.#handle
-    if (session.isClosed || session.waiters.wasStolen(index, this.#theft)) return false
-    return session.waiters.release(slot, index, this.#mode) && session.failure === undefined
+    const held = this.#held
+    if (held === 0) return false
+    this.#held = 0
+    if (this.#extras !== undefined) this.#tidy(this.#extras)
+    return this.#handle.leave(held, this.#theft)
+  }
+
+  #tidy(extras: Extras): void {
+    if (extras.trace !== undefined) extras.trace.released = true
+    if (extras.abort !== undefined) this.#session.unwatchGuard(this)
   }
 
   [Symbol.dispose](): void {

@@ -3,7 +3,7 @@
  */
 import { checkOneOf, checkSignal, checkTimeoutMs } from '../check.js'
 import { LockAbortedError, LockError, LockTimeoutError } from '../errors.js'
-import { coarseNowMs, nowMs } from './clock.js'
+import { coarseNow, nowMs, refreshCoarseNow } from './clock.js'
 import { type LockMode, TableGuard } from './guard.js'
 import { holderPids } from './holders.js'
 import {
@@ -12,7 +12,8 @@ import {
 import type { Notice } from './notices.js'
 import type { Session } from './session.js'
 import type { LockSpace } from './space.js'
-import type { LockRequest } from './waiters.js'
+import { ENTERED, type Protocol } from './protocol.js'
+import type { LockRequest, Waiters } from './waiters.js'
 
 export interface TryLockOptions {
   /** Default `'exclusive'`. */
@@ -40,6 +41,7 @@ interface Parsed {
   readonly signal: AbortSignal | undefined
 }
 
+const MODES = ['exclusive', 'shared'] as const
 const UNLIMITED: Parsed = { mode: MODE_EXCLUSIVE, timeoutMs: Infinity, signal: undefined }
 const DESCRIPTION_MASK = NAME_LENGTH_MASK | NAME_IS_BYTES | NAME_IS_CUT
 
@@ -55,13 +57,21 @@ export class LockHandle {
   readonly name0: number
   /** @internal */
   readonly name1: number
-  readonly #session: Session
+  /** @internal */
+  readonly session: Session
+  // What every lock and release looks at, without a detour through the session.
+  readonly #words: Int32Array
+  readonly #protocol: Protocol
+  readonly #waiters: Waiters
   readonly #text: Uint8Array
   readonly #description: number
 
   /** @internal */
   constructor(session: Session, space: LockSpace, name: string | Uint8Array, slot: number, index: number, name0: number, name1: number) {
-    this.#session = session
+    this.session = session
+    this.#words = session.region.words
+    this.#protocol = session.participant.protocol
+    this.#waiters = session.waiters
     this.space = space
     this.name = name
     this.slot = slot
@@ -84,11 +94,12 @@ export class LockHandle {
    * Source: steps x1-x4, s1-s3 in protocol.ts.
    */
   tryLock(options?: TryLockOptions): TableGuard | undefined {
-    if (options === undefined && this.#session.failure === undefined) {
+    if (options === undefined && this.session.failure === undefined) {
       const free = this.#enterFree()
       if (free !== undefined) return free
     }
-    const { mode } = options === undefined ? UNLIMITED : this.#parse(options, TRY_KEYS)
+    const mode = options === undefined ? MODE_EXCLUSIVE : this.#parseMode(options, TRY_KEYS)
+    if (mode === MODE_SHARED && this.session.failure === undefined && this.#waiters.isClear(this.index)) return this.#tryShared()
     return this.#tryMode(mode)
   }
 
@@ -103,7 +114,7 @@ export class LockHandle {
    */
   lock(options?: LockOptions): Promise<TableGuard> {
     try {
-      if (options === undefined && this.#session.failure === undefined) {
+      if (options === undefined && this.session.failure === undefined) {
         const free = this.#enterFree()
         if (free !== undefined) return Promise.resolve(free)
       }
@@ -128,13 +139,13 @@ export class LockHandle {
     const { mode, timeoutMs } = options === undefined ? UNLIMITED : this.#parse(options, SYNC_KEYS)
     const guard = this.#tryMode(mode)
     if (guard !== undefined) return guard
-    const held = this.#session.waiters.heldMode(this.index)
+    const held = this.session.waiters.heldMode(this.index)
     if (held === MODE_EXCLUSIVE || (held === MODE_SHARED && mode === MODE_EXCLUSIVE)) {
       throw new LockError('LOCK_DEADLOCK', `this thread holds the slot of ${this.#quoted} and would wait for itself`, { path: this.#path })
     }
     const began = nowMs()
-    if (!this.#session.waiters.waitSync(this.request(mode), timeoutMs)) throw this.#timedOut(nowMs() - began)
-    return this.#guard(mode, this.#session.waiters.lastNotice)
+    if (!this.session.waiters.waitSync(this.request(mode), timeoutMs)) throw this.#timedOut(nowMs() - began)
+    return this.#guard(mode, this.session.waiters.lastNotice)
   }
 
   /**
@@ -142,8 +153,8 @@ export class LockHandle {
    * Cost: four plain loads and two atomic ones.
    */
   get version(): bigint {
-    this.#session.ensureUsable()
-    const { words } = this.#session.region
+    this.session.ensureUsable()
+    const { words } = this.session.region
     for (;;) {
       const high = Atomics.load(words, this.slot + SLOT.VERSION_HIGH)
       const low = Atomics.load(words, this.slot + SLOT.VERSION_LOW)
@@ -158,22 +169,46 @@ export class LockHandle {
    */
   changedSince(version: bigint): boolean {
     if (typeof version !== 'bigint') throw new TypeError('version must be a bigint')
-    this.#session.ensureUsable()
-    if (this.#session.participant.protocol.isHeldByAnother(this.slot)) return true
+    this.session.ensureUsable()
+    if (this.session.participant.protocol.isHeldByAnother(this.slot)) return true
     return this.version !== version
   }
 
   /** x1 with nobody in the way. */
   #enterFree(): TableGuard | undefined {
-    const { waiters, participant, region } = this.#session
-    if (!waiters.isClear(this.index) || !participant.protocol.enterFree(this.slot, this.name0, this.name1)) return undefined
-    if (region.words[participant.record] !== participant.lifeWhileLive) return undefined // evicted: the slow path says so
-    waiters.noteExclusive(this.index)
-    return this.#guard(MODE_EXCLUSIVE, undefined)
+    if (!this.#waiters.isClear(this.index) || !this.#protocol.enterFree(this.slot, this.name0, this.name1)) return undefined
+    if (!this.#waiters.isLivePlain) return undefined // evicted: the slow path says so
+    this.#waiters.noteExclusive(this.index)
+    return this.#plainGuard(MODE_EXCLUSIVE)
+  }
+
+  /** s1 and s2 with nothing of this process on the slot. */
+  #tryShared(): TableGuard | undefined {
+    const waiters = this.#waiters
+    if (!this.#protocol.enterOpen(this.slot)) {
+      if (this.#protocol.enterShared(this.slot) !== ENTERED) return undefined
+      waiters.noteShared(this.index)
+      return this.#guard(MODE_SHARED, this.#protocol.peekNotice(this.slot, this.name0, this.name1))
+    }
+    waiters.noteShared(this.index)
+    const guard = this.#plainGuard(MODE_SHARED)
+    if (!waiters.isLivePlain) this.session.ensureLive() // evicted: throws
+    return guard
+  }
+
+  /** Ends a hold that was taken when the process had lost `theft` holds. False: it had been lost. @internal */
+  leave(mode: number, theft: number): boolean {
+    const { session } = this
+    const waiters = this.#waiters
+    if (session.failure !== undefined || waiters.thefts !== theft) {
+      if (session.isClosed || waiters.wasStolen(this.index, theft)) return false
+      return waiters.release(this.slot, this.index, mode) && session.failure === undefined
+    }
+    return waiters.release(this.slot, this.index, mode)
   }
 
   #tryMode(mode: number): TableGuard | undefined {
-    const session = this.#session
+    const session = this.session
     session.ensureUsable()
     if (!session.waiters.isLive) session.ensureLive()
     if (session.waiters.tryLock(this.request(mode))) return this.#guard(mode, session.waiters.lastNotice)
@@ -191,17 +226,26 @@ export class LockHandle {
   }
 
   #guard(mode: number, notice: Notice | undefined): TableGuard {
-    const { words } = this.#session.region
-    const since = coarseNowMs()
-    words[this.slot + SLOT.SINCE_LOW] = since % 2 ** 32 | 0
-    words[this.slot + SLOT.SINCE_HIGH] = since / 2 ** 32
-    if (words[this.slot + SLOT.NAME_META] !== this.#description) this.describe()
-    return new TableGuard(this.#session, this, mode, notice)
+    const guard = this.#plainGuard(mode)
+    if (notice !== undefined) guard.annotate(notice, undefined)
+    return guard
+  }
+
+  #plainGuard(mode: number): TableGuard {
+    const words = this.#words
+    const { slot } = this
+    if (!coarseNow.isFresh) refreshCoarseNow()
+    words[slot + SLOT.SINCE_LOW] = coarseNow.low
+    words[slot + SLOT.SINCE_HIGH] = coarseNow.high
+    if (words[slot + SLOT.NAME_META] !== this.#description) this.describe()
+    const guard = new TableGuard(this, mode, this.#waiters.thefts, words[slot + SLOT.VERSION_LOW] ?? 0, words[slot + SLOT.VERSION_HIGH] ?? 0)
+    if (this.session.tracer !== undefined) guard.annotate(undefined, this.session.tracer)
+    return guard
   }
 
   /** Writes the name where people can read it. Readers may write at the same time: then it is garbled until the next. @internal */
   describe(): void {
-    const { words, bytes } = this.#session.region
+    const { words, bytes } = this.session.region
     words[this.slot + SLOT.NAME_0] = this.name0
     words[this.slot + SLOT.NAME_1] = this.name1
     bytes.set(this.#text, (this.slot + SLOT.NAME) * WORD_BYTES)
@@ -210,7 +254,7 @@ export class LockHandle {
 
   #wait(parsed: Parsed): Promise<TableGuard> {
     return new Promise((resolve, reject) => {
-      const { waiters } = this.#session
+      const { waiters } = this.session
       const began = nowMs()
       let timer: NodeJS.Timeout | undefined
       const { signal, timeoutMs, mode } = parsed
@@ -247,15 +291,24 @@ export class LockHandle {
     })
   }
 
-  #parse(options: LockOptions, known: ReadonlySet<string>): Parsed {
+  /** Checks the names of the options, the mode, and the guards against it. */
+  #parseMode(options: TryLockOptions, known: ReadonlySet<string>): number {
     if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object')
-    for (const key in options) if (!known.has(key)) throw new TypeError(`options has no option "${key}" (known: ${[...known].join(', ')})`)
-    const { mode, timeoutMs, signal, holding } = options
-    const wanted = mode === undefined || mode === 'exclusive' ? MODE_EXCLUSIVE
-      : mode === 'shared' || checkOneOf(mode, ['exclusive', 'shared'], 'options.mode') === 'shared' ? MODE_SHARED : MODE_EXCLUSIVE
+    for (const key in options) {
+      if (key !== 'mode' && !known.has(key)) throw new TypeError(`options has no option "${key}" (known: ${[...known].join(', ')})`)
+    }
+    const { mode, holding } = options
+    const wanted = mode === 'shared' ? MODE_SHARED : MODE_EXCLUSIVE
+    if (mode !== undefined) checkOneOf(mode, MODES, 'options.mode')
     if (holding !== undefined) this.#checkHolding(holding, wanted)
+    return wanted
+  }
+
+  #parse(options: LockOptions, known: ReadonlySet<string>): Parsed {
+    const mode = this.#parseMode(options, known)
+    const { timeoutMs, signal } = options
     return {
-      mode: wanted,
+      mode,
       timeoutMs: timeoutMs === undefined || timeoutMs === Infinity ? Infinity : checkTimeoutMs(timeoutMs, 'options.timeoutMs'),
       signal: signal === undefined ? undefined : checkSignal(signal, 'options.signal'),
     }
@@ -282,11 +335,11 @@ export class LockHandle {
   }
 
   get #path(): string {
-    return this.#session.region.path
+    return this.session.region.path
   }
 
   #timedOut(waitedMs: number): LockTimeoutError {
-    const pids = holderPids(this.#session.region.words, this.slot)
+    const pids = holderPids(this.session.region.words, this.slot)
     return new LockTimeoutError(`${this.#quoted} was not free within ${Math.round(waitedMs)} ms`, { path: this.#path, waitedMs, holderPids: pids })
   }
 

@@ -264,7 +264,7 @@ export class Protocol {
 
   // ---- shared ---------------------------------------------------------------------------------------------------------
 
-  /** s1 and s2, when READERS is the only flag of an unowned slot. False: Q[me] stays set, go on with tryShared. */
+  /** s1 and s2, when READERS is the only flag of an unowned slot. False: Q[me] stays set, go on with enterShared. */
   enterOpen(slot: number): boolean {
     setBit(this.#words, slot + SLOT.READERS, this.#number) // s1
     return Atomics.load(this.#words, slot) === READERS // s2
@@ -272,11 +272,11 @@ export class Protocol {
 
   /** One try, no registration: BUSY leaves nothing behind. */
   tryShared(slot: number): Outcome {
-    return this.enterOpen(slot) ? ENTERED : this.#enterShared(slot)
+    return this.enterOpen(slot) ? ENTERED : this.enterShared(slot)
   }
 
-  /** Q[me] is set: inside, or the bit is cleared again. */
-  #enterShared(slot: number): Outcome {
+  /** After an enterOpen that returned false: inside, or the bit is cleared again. */
+  enterShared(slot: number): Outcome {
     const words = this.#words
     for (;;) {
       const word = Atomics.load(words, slot)
@@ -303,7 +303,7 @@ export class Protocol {
         if (Atomics.compareExchange(words, slot, word, next) !== word) continue
       } else if (!isOwned(word) || this.#isVacant(slot, word)) {
         setBit(words, slot + SLOT.READERS, this.#number) // s1
-        if (this.#enterShared(slot) !== ENTERED) continue
+        if (this.enterShared(slot) !== ENTERED) continue
       } else {
         const next = awaited(word, urgent)
         if (next === word || Atomics.compareExchange(words, slot, word, next) === word) return BUSY // x5

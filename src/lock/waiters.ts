@@ -12,7 +12,7 @@ import { nowMs } from './clock.js'
 import { BELL_SYNC, MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
 import type { Notice } from './notices.js'
 import type { Participant } from './participant.js'
-import { BUSY, ENTERED, LOST, OWNER } from './protocol.js'
+import { BUSY, ENTERED, LOST, OWNER, type Protocol } from './protocol.js'
 import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
 import type { Region } from './region.js'
 
@@ -36,6 +36,10 @@ export interface LockRequest {
 export class Waiters {
   readonly #region: Region
   readonly #participant: Participant
+  readonly #words: Int32Array
+  readonly #protocol: Protocol
+  readonly #lifeWord: number
+  readonly #lifeWhileLive: number
   readonly #holds: Int32Array
   readonly #queues = new Map<number, SlotQueue>()
   readonly #handovers = new Map<number, number>()
@@ -50,6 +54,10 @@ export class Waiters {
   constructor(region: Region, participant: Participant) {
     this.#region = region
     this.#participant = participant
+    this.#words = region.words
+    this.#protocol = participant.protocol
+    this.#lifeWord = participant.record + PARTICIPANT.LIFE
+    this.#lifeWhileLive = participant.lifeWhileLive
     this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
   }
 
@@ -165,6 +173,11 @@ export class Waiters {
   retry(slot: number): void {
     const queue = this.#queues.get(slot)
     if (queue !== undefined) this.#pump(queue)
+  }
+
+  /** As isLive, by a plain load that follows an atomic operation: may be a moment late. */
+  get isLivePlain(): boolean {
+    return this.#words[this.#lifeWord] === this.#lifeWhileLive
   }
 
   /** False once this participant was evicted. */
@@ -295,7 +308,7 @@ export class Waiters {
     if (mode === MODE_EXCLUSIVE) {
       if (hold === EXCLUSIVE) {
         this.#holds[index] = 0
-        return this.#participant.protocol.releaseExclusive(slot) !== LOST
+        return this.#protocol.releaseExclusive(slot) !== LOST
       }
       return this.#releaseToQueue(slot, index)
     }
