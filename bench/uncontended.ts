@@ -1,71 +1,133 @@
 /**
  * uncontended.ts: what does locking and unlocking cost when nobody else is there?
  *
- *   npx tsx bench/uncontended.ts [--small] [--runs N] [--run-ms T] [--only TEXT] [--json FILE]
+ *   npx tsx bench/uncontended.ts [--small] [--together] [--runs N] [--run-ms T] [--only TEXT] [--json FILE]
  *
- * Everything is measured in one run, a turn each (lib/harness.ts). The C loops contain the pair and nothing else, their clock
- * is read outside; so do the Node ones.
+ * Everything is measured in one run, a turn each (lib/harness.ts), each in a process of its own (lib/isolated.ts); with --together, and in the
+ * small run, the Node ones share one process. Loops contain the pair and nothing else; the clock is read outside.
  */
 import { LockTable } from '../src/index.js'
 import { Baseline, UNCONTENDED_CASES } from './lib/baseline.js'
-import { type BenchOptions, type Candidate, type Measured, isChosen, measure, readBenchOptions, timedAsync, timedSync } from './lib/harness.js'
-import { findNode24, peerCandidate, remotePeerCandidate } from './lib/peer-candidate.js'
+import { type Candidate, type Measured, isChosen, measure, readBenchOptions, timedAsync, timedSync } from './lib/harness.js'
+import { findNode24, isolated, serveCandidate } from './lib/isolated.js'
 import { environmentNow, formatNs, formatRatio, printEnvironment, printTable, writeJson } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
 import { PEERS } from './peers/index.js'
+import type { Peer } from './peers/peer.js'
 
 /** The ratios of the table: to what one would use in C, and to what one would otherwise use from Node. */
 const YARDSTICKS = ['robust-mutex', 'flock-double-stat', 'fs-ext flock, double stat, sync'] as const
 
+/** One name all the time: what is measured is a pair, not a search. */
+const NAME = 'vm-100'
+
+/** A way to lock from Node, not yet opened. */
+interface Entry {
+  readonly group: string
+  readonly name: string
+  /** Runs in this Node instead of ours, always in a process of its own. */
+  readonly node?: string | undefined
+  open(directory: string): Candidate | Promise<Candidate>
+}
+
+const tables = new Map<string, LockTable>()
+
+function tableIn(directory: string): LockTable {
+  let table = tables.get(directory)
+  if (table === undefined) tables.set(directory, table = LockTable.openSync(`${directory}/table-${process.pid}`))
+  return table
+}
+
 /** What the lock table does, by mode and style of call. Each has its own loop, so that the compiler sees one kind of call at each place. */
-function tableCandidates(directory: string): Candidate[] {
-  const table = LockTable.openSync(`${directory}/table`)
-  const handle = table.handle('vm/100')
-  const shared = { mode: 'shared' } as const
+function tableCandidates(): Entry[] {
   const group = 'locktable'
+  const sync = (name: string, loopOf: (table: LockTable) => (iterations: number) => unknown): Entry => ({
+    group, name, open: directory => timedSync(group, name, loopOf(tableIn(directory)), () => tableIn(directory).close()),
+  })
+  const async = (name: string, loopOf: (table: LockTable) => (iterations: number) => Promise<unknown>): Entry => ({
+    group, name, open: directory => timedAsync(group, name, loopOf(tableIn(directory)), () => tableIn(directory).close()),
+  })
   return [
-    timedSync(group, 'handle.tryLock, exclusive', iterations => {
-      for (let i = 0; i < iterations; i++) handle.tryLock()!.release()
+    sync('handle.tryLock, exclusive', table => {
+      const handle = table.handle(NAME)
+      return iterations => {
+        for (let i = 0; i < iterations; i++) handle.tryLock()!.release()
+      }
     }),
-    timedSync(group, 'handle.lockSync, exclusive', iterations => {
-      for (let i = 0; i < iterations; i++) handle.lockSync().release()
+    sync('handle.lockSync, exclusive', table => {
+      const handle = table.handle(NAME)
+      return iterations => {
+        for (let i = 0; i < iterations; i++) handle.lockSync().release()
+      }
     }),
-    timedSync(group, 'handle.tryLock, shared', iterations => {
-      for (let i = 0; i < iterations; i++) handle.tryLock(shared)!.release()
+    sync('handle.tryLock, shared', table => {
+      const handle = table.handle(NAME)
+      const options = { mode: 'shared' } as const
+      return iterations => {
+        for (let i = 0; i < iterations; i++) handle.tryLock(options)!.release()
+      }
     }),
-    timedSync(group, 'table.tryLock by name, exclusive', iterations => {
-      for (let i = 0; i < iterations; i++) table.tryLock('vm/100')!.release()
+    sync('table.tryLock by name, exclusive', table => iterations => {
+      for (let i = 0; i < iterations; i++) table.tryLock(NAME)!.release()
     }),
-    timedAsync(group, 'await handle.lock, exclusive', async iterations => {
-      for (let i = 0; i < iterations; i++) (await handle.lock()).release()
+    async('await handle.lock, exclusive', table => {
+      const handle = table.handle(NAME)
+      return async iterations => {
+        for (let i = 0; i < iterations; i++) (await handle.lock()).release()
+      }
     }),
-    timedAsync(group, 'await table.lock by name, exclusive', async iterations => {
-      for (let i = 0; i < iterations; i++) (await table.lock('vm/100')).release()
-    }, () => table.close()),
+    async('await table.lock by name, exclusive', table => async iterations => {
+      for (let i = 0; i < iterations; i++) (await table.lock(NAME)).release()
+    }),
   ]
 }
 
-interface Skipped {
-  readonly name: string
-  readonly why: string
+/** No lock that anybody could use: the two operations without which there is none, as the least that JavaScript can do. */
+function floorEntry(): Entry {
+  const [group, name] = ['Node', 'Atomics compareExchange + exchange']
+  return {
+    group, name, open: () => {
+      const words = new Int32Array(new SharedArrayBuffer(64))
+      return timedSync(group, name, iterations => {
+        for (let i = 0; i < iterations; i++) {
+          if (Atomics.compareExchange(words, 4, 0, 1) !== 0 || Atomics.exchange(words, 4, 0) !== 1) throw new Error('the word was not ours')
+        }
+      })
+    },
+  }
 }
 
-async function gather(options: BenchOptions, directory: string): Promise<{ candidates: Candidate[]; skipped: Skipped[] }> {
-  const candidates: Candidate[] = []
-  const skipped: Skipped[] = []
-  const baseline = Baseline.build()
-  if (typeof baseline === 'string') skipped.push({ name: 'the C baselines', why: baseline })
-  else candidates.push(...UNCONTENDED_CASES.map(name => baseline.uncontended(name, directory)))
-  for (const peer of PEERS) {
-    if (!isChosen(options, 'Node', peer.name)) continue
-    const why = peer.available()
-    const node24 = findNode24()
-    if (why === undefined) candidates.push(await peerCandidate(peer, directory))
-    else if (peer.name === 'navigator.locks' && node24 !== undefined) candidates.push(remotePeerCandidate(peer, directory, node24))
-    else skipped.push({ name: peer.name, why })
+function peerEntry(peer: Peer, node?: string): Entry {
+  const group = 'Node'
+  const open = async (directory: string): Promise<Candidate> => {
+    const locks = await peer.open(directory)
+    const close = (): void | Promise<void> => locks.close?.()
+    if (locks.kind === 'sync') {
+      return timedSync(group, peer.name, iterations => {
+        for (let i = 0; i < iterations; i++) locks.unlock(locks.lock(NAME))
+      }, close)
+    }
+    return timedAsync(group, peer.name, async iterations => {
+      for (let i = 0; i < iterations; i++) {
+        const released = locks.unlock(await locks.lock(NAME))
+        if (released !== undefined) await released
+      }
+    }, close)
   }
-  candidates.push(...tableCandidates(directory))
-  return { candidates, skipped }
+  return { group, name: peer.name, node, open }
+}
+
+function nodeEntries(): { entries: Entry[]; skipped: { name: string; why: string }[] } {
+  const skipped: { name: string; why: string }[] = []
+  const entries = PEERS.flatMap((peer): Entry[] => {
+    const why = peer.available()
+    if (why === undefined) return [peerEntry(peer)]
+    const node = peer.name === 'navigator.locks' ? findNode24() : undefined
+    if (node !== undefined) return [peerEntry(peer, node)]
+    skipped.push({ name: peer.name, why })
+    return []
+  })
+  return { entries: [...entries, floorEntry(), ...tableCandidates()], skipped }
 }
 
 function printResults(results: readonly Measured[]): void {
@@ -80,14 +142,37 @@ function printResults(results: readonly Measured[]): void {
   ], rows)
 }
 
-const options = readBenchOptions()
-const environment = environmentNow()
-printEnvironment(environment)
-using scratch = makeScratch()
-const { candidates, skipped } = await gather(options, scratch.path)
-const chosen = candidates.filter(({ group, name }) => isChosen(options, group, name))
-const results = await measure(chosen, options.plan)
-for (const other of candidates) if (!chosen.includes(other)) await other.close?.()
-printResults(results)
-for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
-if (options.json !== undefined) writeJson(options.json, 'uncontended', environment, { plan: options.plan, results, skipped })
+async function main(): Promise<void> {
+  const together = process.argv.includes('--together')
+  const options = readBenchOptions(process.argv.slice(2).filter(argument => argument !== '--together'))
+  const environment = environmentNow()
+  printEnvironment(environment)
+  using scratch = makeScratch()
+  const { entries, skipped } = nodeEntries()
+  const candidates: Candidate[] = []
+  const baseline = Baseline.build()
+  if (typeof baseline === 'string') skipped.unshift({ name: 'the C baselines', why: baseline })
+  else for (const name of UNCONTENDED_CASES) if (isChosen(options, 'C', name)) candidates.push(baseline.uncontended(name, scratch.path))
+  for (const entry of entries) {
+    const { group, name, node } = entry
+    if (!isChosen(options, group, name)) continue
+    const alone = node !== undefined || !(together || options.small)
+    candidates.push(alone
+      ? isolated({ group, name, node, script: new URL(import.meta.url), args: ['--serve', name, scratch.path] })
+      : await entry.open(scratch.path))
+  }
+  const results = await measure(candidates, options.plan)
+  printResults(results)
+  for (const { name, why } of skipped) if (isChosen(options, '', name)) console.log(`skipped: ${name}: ${why}`)
+  if (options.json !== undefined) writeJson(options.json, 'uncontended', environment, { plan: options.plan, together, results, skipped })
+}
+
+async function openEntry(name: string, directory: string): Promise<Candidate> {
+  const entry = [...PEERS.filter(peer => peer.available() === undefined).map(peer => peerEntry(peer)), floorEntry(), ...tableCandidates()].find(candidate => candidate.name === name)
+  if (entry === undefined) throw new Error(`Node ${process.version} has no "${name}"`)
+  return await entry.open(directory)
+}
+
+const [, , first, name = '', directory = ''] = process.argv
+if (first === '--serve') serveCandidate(openEntry(name, directory))
+else await main()

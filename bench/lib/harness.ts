@@ -59,7 +59,7 @@ class Calibration {
 }
 
 /**
- * @param loop  does the operation `iterations` times; its own closure, so that the compiler sees one kind of object at each place.
+ * @param loop  does the operation `iterations` times; its own closure for each candidate, so that the compiler sees one kind of object at each place.
  *   What it returns is thrown away, but must depend on the work.
  */
 export function timedSync(group: string, name: string, loop: (iterations: number) => unknown, close?: () => void | Promise<void>): Candidate {

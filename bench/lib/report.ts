@@ -55,7 +55,8 @@ function kernelNow(): string {
 /** `npx tsx bench/x.ts --small`, as a reader would type it. */
 function commandNow(): string {
   const script = (process.argv[1] ?? '').replace(REPOSITORY, '')
-  return ['npx', 'tsx', script, ...process.argv.slice(2)].join(' ')
+  const args = process.argv.slice(2).map(argument => (/^[\w./=:,-]+$/.test(argument) ? argument : `'${argument}'`))
+  return ['npx', 'tsx', script, ...args].join(' ')
 }
 
 export function environmentNow(): Environment {
