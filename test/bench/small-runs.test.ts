@@ -1,0 +1,68 @@
+// A small run of each benchmark, so that none rots. The figures mean nothing here.
+import { execFile } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { expect, test } from 'vitest'
+import { BASELINE_LOCKS, Baseline, RECOVERING_LOCKS, UNCONTENDED_CASES } from '../../bench/lib/baseline.js'
+import { TSX_ARGS } from '../../bench/lib/tsx.js'
+
+interface Report {
+  readonly environment: Record<string, unknown>
+  readonly results: readonly { readonly name: string; readonly group: string; readonly median: number; readonly samples: readonly number[] }[]
+  readonly skipped: readonly { readonly name: string; readonly why: string }[]
+}
+
+async function smallRun(benchmark: string): Promise<Report> {
+  const directory = mkdtempSync(join(tmpdir(), 'locktable-small-'))
+  try {
+    const json = join(directory, 'report.json')
+    const program = fileURLToPath(new URL(`../../bench/${benchmark}.ts`, import.meta.url))
+    await promisify(execFile)(process.execPath, [...TSX_ARGS, program, '--small', '--json', json])
+    return JSON.parse(readFileSync(json, 'utf8')) as Report
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+const baseline = Baseline.build()
+const withBaseline = test.skipIf(typeof baseline === 'string')
+
+test('uncontended', async () => {
+  const { environment, results, skipped } = await smallRun('uncontended')
+  expect(Object.keys(environment)).toEqual(expect.arrayContaining(['commit', 'date', 'cpu', 'kernel', 'node', 'command']))
+  for (const { name, median, samples } of results) {
+    expect(samples, name).toHaveLength(3)
+    expect(median, name).toBeGreaterThan(0)
+  }
+  const names = results.map(({ name }) => name)
+  expect(names).toEqual(expect.arrayContaining(['proper-lockfile', 'async-mutex', 'handle.tryLock, exclusive', 'await table.lock by name, exclusive']))
+  if (typeof baseline === 'string') expect(skipped).toContainEqual({ name: 'the C baselines', why: baseline })
+  else expect(names).toEqual(expect.arrayContaining([...UNCONTENDED_CASES]))
+})
+
+withBaseline.each(BASELINE_LOCKS)('the C baseline hands over its %s and loses no count', async lock => {
+  if (typeof baseline === 'string') return
+  const result = await baseline.handover(lock, { processes: 3, holdUs: 5, durationMs: 30 })
+  expect(result).toMatchObject({ lock, processes: 3, holdUs: 5, sound: true, counter: result.acquisitions })
+  expect(result.perProcess.reduce((sum, count) => sum + count, 0)).toBe(result.acquisitions)
+  expect(result.waitNs.count).toBe(result.acquisitions)
+  expect(result.waitNs.p50).toBeLessThanOrEqual(result.waitNs.max)
+})
+
+withBaseline.each(RECOVERING_LOCKS)('the C baseline gets its %s back from the dead', async lock => {
+  if (typeof baseline === 'string') return
+  const { recoveryNs, kills } = await baseline.recovery(lock, { kills: 3, residentMib: 1 })
+  expect(kills).toBe(3)
+  expect(recoveryNs.min).toBeGreaterThan(0)
+  expect(recoveryNs.max).toBeGreaterThanOrEqual(recoveryNs.p50)
+})
+
+withBaseline('the C baseline refuses what it does not understand', async () => {
+  if (typeof baseline === 'string') return
+  await expect(baseline.recovery('mutex' as never, { kills: 1 })).rejects.toThrow('stays locked for ever')
+  await expect(baseline.handover('flock', { processes: 0, durationMs: 1 })).rejects.toThrow('--processes must be from 1 to 1024')
+  await expect(baseline.handover('flock', { processes: 1, durationMs: 1, directory: '/proc' })).rejects.toThrow('/proc is not on a tmpfs')
+})
