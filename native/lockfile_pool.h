@@ -31,7 +31,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <condition_variable>
 #include <csignal>
 #include <cstddef>
 #include <deque>
@@ -43,6 +42,8 @@
 #include <pthread.h>
 #include <sys/file.h>
 #include <unistd.h>
+
+#include "condition.h"
 
 namespace lockfile {
 
@@ -106,9 +107,9 @@ class Pool {
   const std::function<void()> ring_;
   const int signal_;  // 0: none was free
   std::mutex mutex_;
-  std::condition_variable work_;    // pending_ grew
-  std::condition_variable minder_;  // pending_ grew beyond the workers, or a worker must be nudged
-  std::condition_variable done_;    // a request that does not ring is done, or a thread ended
+  Condition work_;    // pending_ grew
+  Condition minder_;  // pending_ grew beyond the workers, or a worker must be nudged
+  Condition done_;    // a request that does not ring is done, or a thread ended
   std::deque<std::shared_ptr<Request>> pending_;
   std::deque<std::shared_ptr<Request>> finished_;
   Worker workers_[THREAD_LIMIT];
@@ -171,7 +172,7 @@ inline Pool::~Pool() {
     };
     while (anyRuns()) {
       nudge();
-      done_.wait_for(lock, POLL_MIN);
+      done_.waitFor(lock, POLL_MIN);
     }
   }
   for (Worker& worker : workers_) if (worker.joinable) pthread_join(worker.thread, nullptr);
@@ -257,7 +258,7 @@ inline void Pool::work(Worker& worker) {
   std::unique_lock<std::mutex> lock(mutex_);
   for (;;) {
     worker.idle = true;
-    work_.wait_for(lock, IDLE, [this] { return stopping_ || !pending_.empty(); });
+    work_.waitFor(lock, IDLE, [this] { return stopping_ || !pending_.empty(); });
     worker.idle = false;
     if (stopping_ || pending_.empty()) break;
     const std::shared_ptr<Request> request = pending_.front();
@@ -309,12 +310,12 @@ inline void Pool::mind(Worker& worker) {
     const bool nudged = nudge();
     tryPending();
     if (nudged || !pending_.empty()) {
-      minder_.wait_for(lock, nudged ? POLL_MIN : pause);
+      minder_.waitFor(lock, nudged ? POLL_MIN : pause);
       pause = pause * 2 < POLL_MAX ? pause * 2 : POLL_MAX;
       continue;
     }
     pause = POLL_MIN;
-    if (minder_.wait_for(lock, IDLE) == std::cv_status::timeout && pending_.empty() && !isAnyBlocked()) break;
+    if (!minder_.waitFor(lock, IDLE) && pending_.empty() && !isAnyBlocked()) break;
   }
   end(worker);
 }
@@ -359,7 +360,7 @@ inline bool Pool::sleep(const std::shared_ptr<Request>& request, double timeoutM
   std::unique_lock<std::mutex> lock(mutex_);
   const auto isDone = [&] { return request->state == State::DONE; };
   if (timeoutMs < 0) done_.wait(lock, isDone);
-  else done_.wait_for(lock, std::chrono::duration<double, std::milli>(timeoutMs), isDone);
+  else done_.waitFor(lock, std::chrono::duration<double, std::milli>(timeoutMs), isDone);
   // Withdrawing tells, in one step, whether the lock came at the last moment.
   return isDone() || withdrawLocked(request);
 }

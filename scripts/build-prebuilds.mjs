@@ -16,7 +16,7 @@ const here = join(root, 'scripts/prebuilds')
 const flags = header => `-frtti -include ${join(here, header)}`
 
 /** What the official Node 20 binaries need (readelf -V); of glibc 2.30, which has a wait that setting the clock does not disturb. */
-const newest = { GLIBC: [2, 30], GLIBCXX: [3, 4, 21], CXXABI: [1, 3, 9] }
+const newest = { GLIBC: [2, 28], GLIBCXX: [3, 4, 21], CXXABI: [1, 3, 9] }
 /** musl's loader ignores versions; the newest function that is asked for is as old as GCC 12's libstdc++, Alpine 3.17. */
 const newestForMusl = { GLIBCXX: [3, 4, 30], CXXABI: [1, 3, 13] }
 const libraries = /^(libstdc\+\+\.so\.6|libgcc_s\.so\.1|libm\.so\.6|libpthread\.so\.0|libc\.so\.6|ld-linux-(x86-64\.so\.2|aarch64\.so\.1))$/

@@ -92,9 +92,10 @@ function requireAddon(): NativeAddon {
     bindings: 'locktable.node',
     module_root: packageRoot(require),
     try: [
-      ['module_root', 'prebuilds', `linux-${process.arch}-${libcName()}`, 'bindings'],
+      // What the user built comes first: `bindings` goes on only from a file that is missing, not from one that does not load.
       ['module_root', 'build', 'Release', 'bindings'],
       ['module_root', 'build', 'Debug', 'bindings'],
+      ['module_root', 'prebuilds', `linux-${process.arch}-${libcName()}`, 'bindings'],
     ],
   })
 }

@@ -70,7 +70,8 @@
  *   After x1 x3 x6: notice with the name of its intent (if it names this slot) or of the slot: it died either before or
  *   after it wrote the latter. After x2 r2 t3: no notice of its own. After s1: the bit does not count. After r3 before n1,
  *   or rung and not yet awake: the ring after the certificate. A number's bits are cleared before its reuse (participant.ts).
- * EVICTION is a death by order: the evicted may run on for some time; its guards are told, its CAS of r1 fails.
+ * EVICTION is a death by order: the evicted may run on for some time; its guards are told, its CAS of r1 fails. A notice that it
+ * was just about to be told goes with it.
  *
  * WEAK MEMORY  Atomics are sequentially consistent, so the Dekker pairs (s1/s2 with x2/x6, w1/x5 with r3/n1, g1/g2 with r2,
  * L/ring with x5) hold on arm64 as on x86. Plain words of a slot are written between an acquiring CAS (x1 x2 x3 x6 t3) and a
@@ -502,7 +503,8 @@ export class Protocol {
   /** Exclusive holder: the notice meant for this name, told now and never again. */
   takeNotice(slot: number, name0: number, name1: number): Notice | undefined {
     const words = this.#words
-    if (!(Atomics.load(words, slot) & NOTICES)) return undefined
+    const word = Atomics.load(words, slot)
+    if (!(word & NOTICES) || !isOwnedBy(word, this.#identity)) return undefined
     const notice = peek(words, slot, name0, name1)
     if (forget(words, slot, name0, name1)) Atomics.and(words, slot, ~NOTICES)
     return notice

@@ -63,6 +63,7 @@ class Explorer {
   readonly #labels: string[] = []
   #transitions = 0
   #ringing: number[] = []
+  readonly #evicts: boolean
   /** Some program changes a LIFE word. */
   readonly #changesLife: boolean
   /** Thread states are few: each has a number, so that keys are short. */
@@ -71,6 +72,7 @@ class Explorer {
 
   constructor(configuration: Configuration) {
     this.#c = configuration
+    this.#evicts = configuration.programs.some(program => program.some(action => action.kind === 'evict'))
     this.#changesLife = configuration.programs.some(program => program.some(action => action.kind === 'evict' || action.kind === 'rejoin'))
     this.#machine = new Machine(isStatistic, wordName)
     this.#machine.isConstantWord = isHighBitmapWord
@@ -102,7 +104,7 @@ class Explorer {
           if (this.#parents.length > limit) return this.#result(undefined, [], false)
         }
         if (quiet) {
-          const stuck = state.threads.findIndex((thread, i) => state.alive[i] === ALIVE && !thread.done && thread.place !== 'start')
+          const stuck = state.threads.findIndex((thread, i) => state.alive[i] === ALIVE && !thread.done && !thread.evicted && thread.place !== 'start')
           if (stuck >= 0) return this.#report(`participant ${stuck + 1} sleeps for ever (${state.threads[stuck]?.place})`, id, undefined)
         }
       }
@@ -213,11 +215,13 @@ class Explorer {
         state.rings |= listeners(state)
       },
       sameGeneration: this.#c.fault === 'same-generation',
+      noNotices: this.#evicts,
       due: state.due,
     }
     const [next, label, violation] = advance(driver, thread, wish)
     state.threads[i] = next
     state.due = driver.due
+    this.#noteEvictions(state)
     for (const number of this.#ringing) {
       const rung = state.threads.findIndex((other, k) => other.number === number && state.alive[k] === ALIVE)
       if (rung >= 0 && !state.threads[rung]?.done) state.bells |= 1 << rung
@@ -227,6 +231,17 @@ class Explorer {
       state.rings &= ~(1 << i)
     }
     return [label, violation]
+  }
+
+  /**
+   * An evicted participant runs on, but its holds do not count any more.
+   */
+  #noteEvictions(state: State): void {
+    state.threads.forEach((thread, i) => {
+      const life = this.#machine.read(participantWord(thread.number) + PARTICIPANT.LIFE)
+      if (thread.evicted || (life & 0xffff) !== LIFE.EVICTED || life >>> 16 !== thread.generation) return
+      state.threads[i] = { ...thread, evicted: true }
+    })
   }
 
   #key(state: State): string {

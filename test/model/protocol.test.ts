@@ -1,0 +1,21 @@
+import { describe, expect, test } from 'vitest'
+import { QUICK, programs } from './configurations.js'
+import { explore } from './explorer.js'
+import { VARIANTS, configurationOf } from './variants.js'
+
+describe('every interleaving of the shipped protocol', () => {
+  test.each(QUICK)('%s with %i deaths', (text, deaths) => {
+    const result = explore({ programs: programs(text), deaths })
+    expect({ violation: result.violation, schedule: result.schedule, complete: result.complete }).toEqual({
+      violation: undefined, schedule: [], complete: true,
+    })
+  })
+})
+
+describe('every broken variant is caught', () => {
+  test.each(VARIANTS.map(variant => [variant.name, variant] as const))('%s', (_name, variant) => {
+    const result = explore(configurationOf(variant, programs(variant.programs)))
+    expect(result.violation).toMatch(variant.breaks)
+    expect(result.schedule.length).toBeGreaterThan(0)
+  })
+})

@@ -1,0 +1,95 @@
+/**
+ * variants.ts: deliberately broken versions of the shipped protocol. Each is the source text of protocol.ts with one edit, which must
+ * fit in exactly one place, so that a variant cannot outlive the line it breaks.
+ */
+import { readFileSync } from 'node:fs'
+import ts from 'typescript'
+import * as layout from '../../src/lock/layout.js'
+import * as notices from '../../src/lock/notices.js'
+import type { Protocol, Surroundings } from '../../src/lock/protocol.js'
+import * as roster from '../../src/lock/roster.js'
+import * as word from '../../src/lock/word.js'
+import type { Configuration } from './explorer.js'
+
+export interface Variant {
+  readonly name: string
+  /** Text to replace in protocol.ts, and by what. */
+  readonly edit?: readonly [string, string]
+  readonly fault?: Configuration['fault']
+  /** A configuration that shows what it breaks. */
+  readonly programs: string
+  readonly deaths: number
+  readonly breaks: RegExp
+}
+
+const SLEEPS = /sleeps for ever/
+const BROKEN = /exclusion broken/
+const NOTICE = /was reported that was none|was not reported/
+
+export const VARIANTS: readonly Variant[] = [
+  { name: 'release by a plain store', programs: 'X X', deaths: 0, breaks: SLEEPS,
+    edit: ['if (Atomics.compareExchange(this.#words, slot, this.#identity, 0) === this.#identity) return ENTERED // r1', 'Atomics.store(this.#words, slot, 0); return ENTERED'] },
+  { name: 'reader enters without looking at the state', programs: 'X S', deaths: 0, breaks: BROKEN,
+    edit: ['return Atomics.load(this.#words, slot) === READERS // s2', 'return true'] },
+  { name: 'owner enters without looking for readers', programs: 'S X', deaths: 0, breaks: BROKEN,
+    edit: ['if (word & DRAINING && liveReader(this.#words, slot, this.#number) !== 0) return OWNER', ''] },
+  { name: 'a reader that backs off does not ring the drainer', programs: 'S+S X', deaths: 0, breaks: SLEEPS,
+    edit: ['this.#ringDrainer(slot) // s4', ''] },
+  { name: 'a reader that leaves does not ring the drainer', programs: 'S X', deaths: 0, breaks: SLEEPS,
+    edit: ['if (Atomics.load(words, slot) !== READERS) this.#ringDrainer(slot) // q2', ''] },
+  { name: 'release wakes nobody', programs: 'X X', deaths: 0, breaks: SLEEPS,
+    edit: ['if (word & WAITERS) this.#wakeNext(slot)\n      return ENTERED', 'return ENTERED'] },
+  { name: 'a woken reader does not wake the next', programs: 'X S X', deaths: 0, breaks: SLEEPS,
+    edit: ['if (Atomics.load(words, slot) & WAITERS) this.#wakeNext(slot) // n3', ''] },
+  { name: 'a time-out swallows the wake-up', programs: 'X Xt X', deaths: 0, breaks: SLEEPS,
+    edit: ['      if (open ? word & WAITERS', '      if (true) return\n      if (open ? word & WAITERS'] },
+  { name: 'a grant to one who gave up stays', programs: 'X XUt X', deaths: 0, breaks: SLEEPS,
+    edit: ['this.#revokeVoidGrant(slot) // it may', '// it may'] },
+  { name: 'a void grant counts as an owner', programs: 'X XUt X', deaths: 1, breaks: SLEEPS,
+    edit: ['    if (!(word & GRANTED)) return false\n', '    return false\n'] },
+  { name: 'the waiter does not arm the flag', programs: 'X X', deaths: 0, breaks: SLEEPS,
+    edit: ['const next = awaited(word, urgent)\n        if (next === word || Atomics.compareExchange(words, slot, word, next) === word) return BUSY // x5\n        continue\n      }\n      this.deregister(slot, MODE_EXCLUSIVE)', 'return BUSY\n      }\n      this.deregister(slot, MODE_EXCLUSIVE)'] },
+  { name: 'a dead owner counts as living', programs: 'X X', deaths: 1, breaks: SLEEPS,
+    edit: ['if (!isOwnerLive(words, word)) return true', ''] },
+  { name: 'an upgrade overlooks other readers', programs: 'S^ S^', deaths: 0, breaks: BROKEN,
+    edit: ['if (liveReader(words, slot, this.#number) !== 0) { // u2', 'if (false) { // u2'] },
+  { name: 'the notice is not carried through a second death', programs: 'X X X', deaths: 2, breaks: NOTICE,
+    edit: ['takenOver(word, this.#identity, notice !== undefined)', 'takenOver(word, this.#identity, false)'] },
+  { name: 'the intent is not written', programs: 'X+Xb X', deaths: 1, breaks: NOTICE,
+    edit: ['words[own + PARTICIPANT.INTENT_SLOT] = slot', 'words[own + PARTICIPANT.INTENT_SLOT] = 0'] },
+  { name: 'the notice is told again', programs: 'X X+X', deaths: 1, breaks: NOTICE,
+    edit: ['    if (forget(words, slot, name0, name1)) Atomics.and(words, slot, ~NOTICES)\n', ''] },
+  { name: 'no ring after a death', programs: 'X X', deaths: 1, breaks: SLEEPS, fault: 'no-death-ring' },
+  { name: 'the ring comes before the certificate only', programs: 'X X', deaths: 1, breaks: SLEEPS, fault: 'ring-before-certificate' },
+  { name: 'a number is reused under its old generation', programs: 'X X R+X', deaths: 1, breaks: /sleeps for ever|exclusion|reported/, fault: 'same-generation' },
+]
+
+type ProtocolClass = new (words: Int32Array, number: number, generation: number, surroundings: Surroundings) => Protocol
+
+/** The protocol with one edit. */
+export function brokenProtocol([from, to]: readonly [string, string]): ProtocolClass {
+  const source = readFileSync(new URL('../../src/lock/protocol.ts', import.meta.url), 'utf8')
+  const places = source.split(from).length - 1
+  if (places !== 1) throw new Error(`the variant's text stands in protocol.ts ${places} times: ${from}`)
+  const compiled = ts.transpileModule(source.replace(from, () => to), {
+    compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
+  }).outputText
+  const modules: Record<string, unknown> = { './layout.js': layout, './notices.js': notices, './roster.js': roster, './word.js': word }
+  const exported: { Protocol?: ProtocolClass } = {}
+  // eslint-disable-next-line @typescript-eslint/no-implied-eval -- the text is our own source file
+  const run = new Function('require', 'exports', compiled) as (require: (name: string) => unknown, exports: object) => void
+  run(name => modules[name], exported)
+  if (exported.Protocol === undefined) throw new Error('protocol.ts exports no Protocol')
+  return exported.Protocol
+}
+
+/** The configuration that must fail. */
+export function configurationOf(variant: Variant, programs: Configuration['programs']): Configuration {
+  const { edit, fault, deaths } = variant
+  if (edit === undefined) return { programs, deaths, fault }
+  const Broken = brokenProtocol(edit)
+  return {
+    programs, deaths,
+    makeProtocol: (machine, number, generation, ring) => new Broken(machine.words, number, generation, { ring, now: () => 1 }),
+  }
+}
