@@ -8,3 +8,5 @@ export type { HolderReport, ParticipantReport, ParticipantState, SlotReport, Tab
 export type { LockSet, NamedLock } from './lock/lock-set.js'
 export type { LockName, LockSpace } from './lock/space.js'
 export { LockTable, type OpenOptions, type SpaceOption } from './lock/table.js'
+export type { WebLock, WebLockCallback, WebLockInfo, WebLockOptions, WebLockSnapshot } from './lock/web-locks.js'
+export { LockFiles, type LockFileOptions } from './lock/flock.js'

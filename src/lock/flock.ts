@@ -7,6 +7,7 @@
  * A guard is the lock table's, with what flock cannot know left undefined: whether the previous holder died, and how often the
  * lock was taken. A holder's death frees the lock once all its threads have ended, as in the table.
  */
+import type { LockGuard } from './guard.js'
 import { mkdir, realpath, stat, statfs } from 'node:fs/promises'
 import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -77,7 +78,7 @@ function holderPids(path: string): number[] {
  *
  * Not released: held until the thread or the process ends.
  */
-export class LockFileGuard {
+export class LockFileGuard implements LockGuard {
   readonly name: LockFileName
   readonly mode: 'exclusive' | 'shared'
   /** flock does not tell whether the previous holder died. */

@@ -13,6 +13,7 @@ import { type LockSet, type NamedLock, lockPlanned, planLocks } from './lock-set
 import { type RegionOptions, isStillNamed, openRegion } from './region.js'
 import { Session } from './session.js'
 import { type LockName, LockSpace } from './space.js'
+import { type WebLockCallback, type WebLockOptions, type WebLockSnapshot, WebLocks } from './web-locks.js'
 
 export interface SpaceOption {
   readonly name: string
@@ -49,6 +50,7 @@ const OPEN_KEYS = ['spaces', 'create', 'exclusive', 'fileMode', 'requireTmpfs', 
 export class LockTable {
   readonly #session: Session
   readonly #spaces: readonly LockSpace[]
+  readonly #webLocks: WebLocks
 
   private constructor(session: Session) {
     this.#session = session
@@ -58,6 +60,7 @@ export class LockTable {
       firstIndex += shape.slotCount
       return space
     })
+    this.#webLocks = new WebLocks(session, this.#first)
   }
 
   /**
@@ -175,6 +178,25 @@ export class LockTable {
     checkOptions(options, ['mode', 'timeoutMs', 'signal', 'holding'], 'options')
     const plan = planLocks(names, options.mode ?? 'exclusive', (space, name) => (space === undefined ? this.#first : this.space(space)).handle(name))
     return await lockPlanned(this.#session, plan, options)
+  }
+
+  /**
+   * The Web Locks API's request over the table's first space: the callback runs when the lock is granted, and holds it until what it
+   * returns has settled. See web-locks.ts for what differs from a browser's.
+   */
+  request<T>(name: string, callback: WebLockCallback<T>): Promise<Awaited<T>>
+  request<T>(name: string, options: WebLockOptions, callback: WebLockCallback<T>): Promise<Awaited<T>>
+  request(...args: readonly unknown[]): Promise<unknown> {
+    return this.#webLocks.request(args)
+  }
+
+  /** The Web Locks API's snapshot: who holds and waits for what, in all processes. */
+  query(): Promise<WebLockSnapshot> {
+    try {
+      return Promise.resolve(this.#webLocks.query())
+    } catch (error) {
+      return Promise.reject(error as Error)
+    }
   }
 
   /** The whole table: participants, holds, waits, who waits for whom. */
