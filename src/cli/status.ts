@@ -70,7 +70,7 @@ function statusText(report: TableReport): string {
 }
 
 function slotRow(slot: SlotReport): string[] {
-  const holders = slot.holders.map(holder => `${holder.pid} ${holder.mode}${holder.state === 'live' ? '' : ` (${holder.state})`}${holder.entering ? ' (entering)' : ''}`)
+  const holders = slot.holders.map(holder => `${holder.pid} ${holder.mode}${holder.state === 'live' ? '' : ` (${holder.state})`}`)
   const waiters = slot.waiters.map(waiter => `${waiter.pid} ${waiter.mode}${waiter.waitingMs === undefined ? '' : ` ${duration(waiter.waitingMs)}`}`)
   const notes = slot.abandonedByPids.map(pid => `abandoned by ${pid}`)
   return [slot.space, slot.nameIsCut ? `${slot.name}…` : slot.name, holders.join('\n') || '-', duration(slot.heldMs), waiters.join('\n') || '-', notes.join('\n')]
@@ -85,7 +85,7 @@ function slotText(name: string, slot: SlotReport): string {
     `contended     ${slot.contended} times`,
     `held for      ${duration(slot.heldMs)}`,
   ]
-  for (const holder of slot.holders) lines.push(`holder        pid ${holder.pid}, ${holder.mode}, ${holder.entering ? 'entering' : 'inside'}, ${holder.state}`)
+  for (const holder of slot.holders) lines.push(`holder        pid ${holder.pid}, ${holder.mode}, ${holder.state}`)
   for (const waiter of slot.waiters) lines.push(`waiter        pid ${waiter.pid}, ${waiter.mode}, for ${duration(waiter.waitingMs)}`)
   for (const pid of slot.abandonedByPids) lines.push(`abandoned     by pid ${pid}; its name has not been locked exclusively since`)
   if (slot.holders.length === 0) lines.push('free')

@@ -9,6 +9,7 @@ import {
   PARTICIPANT, PARTICIPANT_LABEL_BYTES, PARTICIPANT_LIMIT, SLOT, SLOT_NAME_BYTES, WORD_BYTES, participantWord, slotWord,
 } from './layout.js'
 import type { Region } from './region.js'
+import { hasBit } from './roster.js'
 
 export type ParticipantState = 'joining' | 'live' | 'dead' | 'evicted'
 
@@ -30,8 +31,6 @@ export interface HolderReport {
   readonly participant: number
   readonly pid: number
   readonly mode: 'exclusive' | 'shared'
-  /** Owns the slot but has not entered: it waits for readers to leave, or has just been given the slot. */
-  readonly entering: boolean
   readonly state: ParticipantState
 }
 
@@ -153,9 +152,12 @@ function reportSlot(
   const about = (participant: number): { participant: number; pid: number; state: ParticipantState } => ({
     participant, pid: participants.get(participant)?.pid ?? 0, state: participants.get(participant)?.state ?? 'dead',
   })
-  if (owner !== 0) holders.push({ ...about(owner), ...(ownerIsDead ? { state: 'dead' as const } : {}), mode: 'exclusive', entering: !ownerEntered })
-  for (const reader of readers) holders.push({ ...about(reader), mode: 'shared', entering: owner !== 0 && ownerEntered })
+  if (owner !== 0 && (ownerEntered || ownerIsDead)) holders.push({ ...about(owner), ...(ownerIsDead ? { state: 'dead' as const } : {}), mode: 'exclusive' })
+  if (!ownerEntered) for (const reader of readers) holders.push({ ...about(reader), mode: 'shared' }) // beside an owner they are backing off
+  // An owner that has not entered waits for readers to leave; one that was just given the slot is still registered as a waiter.
+  const entering = owner !== 0 && !ownerEntered && !ownerIsDead && !isWaiting(words, slot, owner)
   const waiters = [
+    ...(entering ? [reportWaiter(words, slot, owner, 'exclusive', participants)] : []),
     ...liveNumbers(words, slot + SLOT.WAITERS_EXCLUSIVE).map(number => reportWaiter(words, slot, number, 'exclusive', participants)),
     ...liveNumbers(words, slot + SLOT.WAITERS_SHARED).map(number => reportWaiter(words, slot, number, 'shared', participants)),
   ]
@@ -174,6 +176,10 @@ function reportSlot(
     abandonedByPids,
     contended: (words[slot + SLOT.CONTENDED] ?? 0) >>> 0,
   }
+}
+
+function isWaiting(words: Int32Array, slot: number, number: number): boolean {
+  return hasBit(words, slot + SLOT.WAITERS_EXCLUSIVE, number) || hasBit(words, slot + SLOT.WAITERS_SHARED, number)
 }
 
 function reportWaiter(

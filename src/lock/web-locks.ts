@@ -148,7 +148,7 @@ export class WebLocks {
     const report = inspectRegion(this.#session.region)
     const slots = report.slots.filter(slot => slot.space === this.#space.name)
     const others = (list: 'holders' | 'waiters'): WebLockInfo[] => slots.flatMap(slot => slot[list]
-      .filter(one => one.participant !== own && !('state' in one && one.state !== 'live') && !('entering' in one && one.entering))
+      .filter(one => one.participant !== own && !('state' in one && one.state !== 'live'))
       .map(one => ({ name: slot.name, mode: one.mode, clientId: clientId(one.pid, one.participant) })))
     return { held: [...this.#held, ...others('holders')], pending: [...this.#pending, ...others('waiters')] }
   }

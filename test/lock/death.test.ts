@@ -169,7 +169,7 @@ describe('numbers', () => {
     expect(shared).toBeDefined()
     const waiting = tables[61]?.lock('a')
     waiting?.catch(() => undefined)
-    await until(() => table.inspect().slots[0]?.holders.some(holder => holder.participant === writerNumber) === true)
+    await until(() => table.inspect().slots[0]?.waiters.some(waiter => waiter.participant === writerNumber) === true)
     await tables[61]?.close()
     shared?.release()
     const reused = await open(table.path)

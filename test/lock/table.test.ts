@@ -234,7 +234,7 @@ describe('looking', () => {
     const report = table.inspect()
     expect(report.slots.map(slot => slot.name).sort()).toEqual(['left', 'right'])
     const left = report.slots.find(slot => slot.name === 'left')
-    expect(left?.holders).toMatchObject([{ pid: peer.pid, mode: 'exclusive', state: 'live', entering: false }])
+    expect(left?.holders).toMatchObject([{ pid: peer.pid, mode: 'exclusive', state: 'live' }])
     expect(left?.waiters).toMatchObject([{ pid: process.pid, mode: 'exclusive' }])
     expect(report.cycles).toEqual([[table.participantNumber, 3 - table.participantNumber]])
     await peer.kill()
