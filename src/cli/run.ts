@@ -52,10 +52,7 @@ Examples:
 }
 
 async function run(name: string, words: readonly string[], options: RunOptions, path: string, command: Command): Promise<number> {
-  const argv = options.command !== undefined ? ['/bin/sh', '-c', options.command] : words
-  const [file, ...args] = argv
-  if (file === undefined) command.error('error: missing the command to run', { exitCode: EXIT.USAGE })
-  if (options.command !== undefined && words.length > 0) command.error('error: either -c or a command, not both', { exitCode: EXIT.USAGE })
+  const { file, args } = commandLine(words, options, command)
   const table = await openTable(path, { label: `run ${name}` })
   try {
     const began = performance.now()
@@ -66,12 +63,24 @@ async function run(name: string, words: readonly string[], options: RunOptions, 
     }
     if (options.verbose) complain(`${name}: got the lock after ${duration(performance.now() - began)}`)
     if (guard.abandoned !== undefined) complain(`${name}: its last holder died (pid ${guard.abandoned.pid ?? 'unknown'})`)
-    const status = await supervise(file ?? '', args, guard, table.epoch)
+    const status = await supervise(file, args, guard, table.epoch)
     const kept = guard.release()
     return !kept && status === EXIT.OK ? EXIT.LOST : status
   } finally {
     await table.close()
   }
+}
+
+/** What is behind NAME: `-- CMD ARG…`, `CMD ARG…`, or, as with flock(1), `-c TEXT`. */
+function commandLine(words: readonly string[], options: RunOptions, command: Command): { file: string; args: readonly string[] } {
+  const text = options.command ?? (words[0] === '-c' && words.length === 2 ? words[1] : undefined)
+  if (text !== undefined && options.command !== undefined && words.length > 0) {
+    command.error('error: either -c or a command, not both', { exitCode: EXIT.USAGE })
+  }
+  if (text !== undefined) return { file: '/bin/sh', args: ['-c', text] }
+  const [file, ...args] = words[0] === '--' ? words.slice(1) : words
+  if (file === undefined) command.error('error: missing the command to run', { exitCode: EXIT.USAGE })
+  return { file, args }
 }
 
 async function acquire(
