@@ -15,13 +15,13 @@ interface Report {
   readonly skipped: readonly { readonly name: string; readonly why: string }[]
 }
 
-async function smallRun(benchmark: string): Promise<Report> {
+async function smallRun<T = Report>(benchmark: string): Promise<T> {
   const directory = mkdtempSync(join(tmpdir(), 'locktable-small-'))
   try {
     const json = join(directory, 'report.json')
     const program = fileURLToPath(new URL(`../../bench/${benchmark}.ts`, import.meta.url))
     await promisify(execFile)(process.execPath, [...TSX_ARGS, program, '--small', '--json', json])
-    return JSON.parse(readFileSync(json, 'utf8')) as Report
+    return JSON.parse(readFileSync(json, 'utf8')) as T
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
@@ -42,6 +42,35 @@ test('uncontended', async () => {
   if (typeof baseline === 'string') expect(skipped).toContainEqual({ name: 'the C baselines', why: baseline })
   else expect(names).toEqual(expect.arrayContaining([...UNCONTENDED_CASES]))
 })
+
+interface HandoverCase {
+  readonly processes: number
+  readonly results: readonly {
+    readonly name: string
+    readonly acquisitions: number
+    readonly counter: number
+    readonly jain: number
+    readonly handoverNs: { readonly count: number; readonly p50: number; readonly max: number }
+    readonly waitNs: { readonly count: number }
+  }[]
+}
+
+test('hand-over', async () => {
+  const { cases } = await smallRun<{ readonly cases: readonly HandoverCase[] }>('handover')
+  expect(cases).toHaveLength(1)
+  const [{ results, processes }] = cases as [HandoverCase]
+  for (const { name, acquisitions, counter, jain, waitNs, handoverNs } of results) {
+    expect(acquisitions, name).toBeGreaterThan(0)
+    expect(counter, name).toBe(acquisitions)
+    expect(waitNs.count, name).toBe(acquisitions)
+    expect(handoverNs.count, name).toBeLessThan(acquisitions)
+    expect(jain, name).toBeGreaterThanOrEqual(1 / processes - 1e-9)
+    expect(jain, name).toBeLessThanOrEqual(1 + 1e-9)
+  }
+  const names = results.map(({ name }) => name)
+  expect(names).toEqual(expect.arrayContaining(['table, lockSync', 'table, await lock', 'lock files, lockSync', 'lock files, await lock']))
+  if (typeof baseline !== 'string') expect(names).toEqual(expect.arrayContaining(['robust-mutex', 'rwlock', 'flock']))
+}, 120_000)
 
 withBaseline.each(BASELINE_LOCKS)('the C baseline hands over its %s and loses no count', async lock => {
   if (typeof baseline === 'string') return
