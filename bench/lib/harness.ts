@@ -158,7 +158,7 @@ function wholeNumber(option: string, text: string | undefined): number | undefin
   return value
 }
 
-export function isChosen(options: BenchOptions, group: string, name: string): boolean {
+export function isChosen(options: { readonly only: readonly string[] }, group: string, name: string): boolean {
   const text = `${group} ${name}`.toLowerCase()
   return options.only.length === 0 || options.only.some(part => text.includes(part.toLowerCase()))
 }

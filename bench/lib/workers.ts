@@ -146,6 +146,9 @@ export interface Member<Task, Result> {
   start(): number
   /** Adds to a counter by a plain read and write: call it under the lock. */
   add(counter: number, amount?: number): void
+  /** A counter as a note that holders leave for each other: call these under the lock, too. */
+  get(counter: number): number
+  set(counter: number, value: number): void
   /** Ends this process when the result is on its way. Nothing else must keep it alive. */
   finish(result: Result): void
 }
@@ -177,6 +180,8 @@ export function joinCrew<Task, Result>(): Member<Task, Result> {
       const at = counterAt(processes, counter)
       words.write(at, words.read(at) + amount)
     },
+    get: counter => words.read(counterAt(processes, counter)),
+    set: (counter, value) => words.write(counterAt(processes, counter), value),
     finish(result) {
       process.send!(result, () => {
         words.close()

@@ -1,0 +1,93 @@
+/**
+ * handover.ts: one process of several that want one lock all the time; the same loop as in ../c/handover.c.
+ */
+import { Distribution, type DistributionData } from '../lib/distribution.js'
+import { joinCrew } from '../lib/workers.js'
+import { machinePeer } from '../peers/machine.js'
+
+export interface HandoverTask {
+  readonly peer: string
+  readonly directory: string
+  readonly holdUs: number
+  readonly thinkUs: number
+  readonly durationMs: number
+}
+
+export interface HandoverPart {
+  readonly acquisitions: number
+  readonly began: number
+  readonly ended: number
+  readonly wait: DistributionData
+  readonly handover: DistributionData
+}
+
+/** The shared numbers. Only the holder touches them. */
+const COUNTER = 0
+const RELEASED_NS = 1
+const LAST_HOLDER = 2
+
+const NAME = 'vm-100'
+const me = joinCrew<HandoverTask, HandoverPart>()
+const { peer, directory, holdUs, thinkUs, durationMs } = me.task
+const hold = holdUs * 1000
+const think = thinkUs * 1000
+const wait = new Distribution()
+const handover = new Distribution()
+let acquisitions = 0
+
+function nowNs(): number {
+  return Number(process.hrtime.bigint())
+}
+
+/** Spins until `ns` after `since`. @returns when that was */
+function spin(since: number, ns: number): number {
+  if (ns === 0) return since
+  let now: number
+  do now = nowNs()
+  while (now - since < ns)
+  return now
+}
+
+/** What the holder does between lock and unlock. */
+function inside(asked: number): void {
+  const entered = nowNs()
+  const last = me.get(LAST_HOLDER)
+  if (last !== me.index + 1) {
+    if (last !== 0) handover.note(Math.max(0, entered - me.get(RELEASED_NS)))
+    me.set(LAST_HOLDER, me.index + 1)
+  }
+  me.add(COUNTER)
+  wait.note(entered - asked)
+  acquisitions++
+  spin(entered, hold)
+  me.set(RELEASED_NS, nowNs())
+}
+
+const locks = await machinePeer(peer).open(directory)
+// Not for the figures: whatever is made or compiled at the first time.
+const first = await locks.lock(`warm-${me.index}`)
+await locks.unlock(first)
+
+const began = me.start()
+const end = began + durationMs * 1e6
+let asked = began
+if (locks.kind === 'sync') {
+  do {
+    const held: unknown = locks.lock(NAME)
+    inside(asked)
+    locks.unlock(held)
+    asked = nowNs()
+    if (asked < end) asked = spin(asked, think)
+  } while (asked < end)
+} else {
+  do {
+    const held: unknown = await locks.lock(NAME)
+    inside(asked)
+    const unlocked = locks.unlock(held)
+    if (unlocked !== undefined) await unlocked
+    asked = nowNs()
+    if (asked < end) asked = spin(asked, think)
+  } while (asked < end)
+}
+await locks.close?.()
+me.finish({ acquisitions, began, ended: asked, wait: wait.data, handover: handover.data })
