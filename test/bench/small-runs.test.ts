@@ -72,6 +72,21 @@ test('hand-over', async () => {
   if (typeof baseline !== 'string') expect(names).toEqual(expect.arrayContaining(['robust-mutex', 'rwlock', 'flock']))
 }, 120_000)
 
+interface RecoveryReport {
+  readonly cases: readonly { readonly results: readonly { readonly name: string; readonly kills: number; readonly min: number }[] }[]
+  readonly counters: readonly { readonly name: string; readonly holders: number; readonly counter: number }[]
+}
+
+test('recovery', async () => {
+  const { cases: [found], counters } = await smallRun<RecoveryReport>('recovery')
+  for (const { name, kills, min } of found!.results) {
+    expect(kills, name).toBe(1)
+    expect(min, name).toBeGreaterThan(0)
+  }
+  for (const { name, holders, counter } of counters) expect([holders, counter], name).toEqual([2, 2])
+  expect(counters.map(({ name }) => name)).toEqual(expect.arrayContaining(['table, lockSync', 'table, await lock', 'lock files, lockSync']))
+}, 120_000)
+
 withBaseline.each(BASELINE_LOCKS)('the C baseline hands over its %s and loses no count', async lock => {
   if (typeof baseline === 'string') return
   const result = await baseline.handover(lock, { processes: 3, holdUs: 5, durationMs: 30 })

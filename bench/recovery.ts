@@ -1,0 +1,213 @@
+/**
+ * recovery.ts: from kill -9 of a holder to the next holder running.
+ *
+ *   npx tsx bench/recovery.ts [--small] [--kills K] [--resident-mib M] [--only TEXT] [--json FILE]
+ *
+ * The clock (CLOCK_MONOTONIC) starts just before kill(), when the next holder sleeps in its lock, and stops there when it has the lock.
+ * A holder with resident memory (--resident-mib) takes longer to die, and a lock may come free before or after that memory is given back.
+ * Without the option both are measured: a holder as small as can be (a bare Node; in C a forked child), and one of 256 MiB with half the kills.
+ * Holders and waiters are processes of the kind named: C beside C, Node beside Node. Kills of the candidates alternate, in batches.
+ *
+ * Every holder and every waiter adds one to a counter under the lock; it must come out as twice the kills. Where a lock tells its
+ * next holder of a death (the table), it must have told of every one.
+ */
+import { type ChildProcess, fork } from 'node:child_process'
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Baseline, RECOVERING_LOCKS } from './lib/baseline.js'
+import { isChosen } from './lib/harness.js'
+import { questionOptions } from './lib/question.js'
+import { environmentNow, formatNs, printEnvironment, printTable, writeJson } from './lib/report.js'
+import { makeScratch } from './lib/scratch.js'
+import { type SharedWords, makeSharedWords } from './lib/shared-words.js'
+import { median, percentile } from './lib/stats.js'
+import { TSX_ARGS } from './lib/tsx.js'
+import type { RecoveryTask } from './members/recovery.js'
+import { OURS } from './peers/locktable.js'
+import { MACHINE_PEERS } from './peers/machine.js'
+
+const BASELINES = RECOVERING_LOCKS.filter(lock => lock !== 'ofd' && lock !== 'flock-double-stat')
+/** Holders that are started together; the killing is one by one. */
+const BATCH = 4
+/** As in members/recovery.ts, which runs when it is imported. */
+const ASKING = 0
+const ENTERED_NS = 1
+const COUNTER = 0
+const STRIDE = 16
+/** A lock that has not come free by then never does. */
+const PATIENCE_MS = 20_000
+
+interface Contender {
+  readonly group: string
+  readonly name: string
+  /** Some kills. @returns the recovery of each, in ns (C says only quantiles of a batch: see `figures`) */
+  kill(kills: number, residentMib: number): Promise<number[]>
+  /** What was counted under the lock. */
+  readonly counted?: () => number
+  close?(): void
+}
+
+const isGone = (child: ChildProcess): boolean => child.exitCode !== null || child.signalCode !== null
+
+async function until(what: string, isTrue: () => boolean, child: ChildProcess): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS
+  while (!isTrue()) {
+    if (isGone(child)) throw new Error(`${what}: the process ended (${child.exitCode ?? child.signalCode})`)
+    if (performance.now() > deadline) throw new Error(`${what}: nothing happened for ${PATIENCE_MS / 1000} s`)
+    await sleep(0.5)
+  }
+}
+
+/** The main thread sleeps, three looks in a row. */
+async function untilAsleep(pid: number): Promise<void> {
+  for (let asleep = 0; asleep < 3;) {
+    await sleep(1)
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    asleep = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) === 'S' ? asleep + 1 : 0
+  }
+}
+
+class PeerContender implements Contender {
+  readonly group: string
+  readonly name: string
+  readonly #directory: string
+  readonly #words: SharedWords = makeSharedWords(STRIDE * (2 + BATCH))
+  readonly #children = new Set<ChildProcess>()
+  #waiter: ChildProcess | undefined
+  #names = 0
+
+  constructor(group: string, name: string, directory: string) {
+    this.group = group
+    this.name = name
+    this.#directory = directory
+    mkdirSync(directory, { mode: 0o700 })
+  }
+
+  readonly counted = (): number => this.#words.read(COUNTER)
+
+  async kill(kills: number, residentMib: number): Promise<number[]> {
+    const waiter = this.#waiter ??= await this.#startWaiter()
+    const holders = Array.from({ length: kills }, (_, i) => {
+      const name = `vm-${this.#names++}`
+      const at = STRIDE * (2 + i)
+      this.#words.write(at + ENTERED_NS, 0)
+      return { name, at, child: this.#start({ role: 'holder', name, at, residentMib }) }
+    })
+    for (const { at, child } of holders) await until(`${this.name}, holder`, () => this.#words.read(at + ENTERED_NS) !== 0, child)
+    const recoveries: number[] = []
+    for (const { name, child } of holders) recoveries.push(await this.#killOne(waiter, name, child))
+    return recoveries
+  }
+
+  async #killOne(waiter: ChildProcess, name: string, holder: ChildProcess): Promise<number> {
+    const [asking, entered] = [STRIDE + ASKING, STRIDE + ENTERED_NS]
+    this.#words.write(asking, 0)
+    this.#words.write(entered, 0)
+    const told = new Promise<{ sawDeath: boolean }>(resolve => waiter.once('message', message => resolve(message as { sawDeath: boolean })))
+    waiter.send(name)
+    await until(`${this.name}, waiter`, () => this.#words.read(asking) === 1, waiter)
+    await untilAsleep(waiter.pid!)
+    if (this.#words.read(entered) !== 0) throw new Error(`${this.name} does not exclude: the waiter is in before the holder died`)
+    const killed = Number(process.hrtime.bigint())
+    process.kill(holder.pid!, 'SIGKILL')
+    await until(`${this.name}, recovery`, () => this.#words.read(entered) !== 0, waiter)
+    const { sawDeath } = await told
+    if (this.name.startsWith('table') && !sawDeath) throw new Error(`${this.name}: the next holder was not told of the death`)
+    return this.#words.read(entered) - killed
+  }
+
+  async #startWaiter(): Promise<ChildProcess> {
+    const waiter = this.#start({ role: 'waiter', name: '', at: STRIDE, residentMib: 0 })
+    let isReady = false
+    waiter.once('message', () => {
+      isReady = true
+    })
+    await until(`${this.name}, waiter`, () => isReady, waiter)
+    return waiter
+  }
+
+  #start(task: Pick<RecoveryTask, 'role' | 'name' | 'at' | 'residentMib'>): ChildProcess {
+    const whole: RecoveryTask = { ...task, peer: this.name, directory: this.#directory, address: this.#words.address }
+    const child = fork(new URL('members/recovery.ts', import.meta.url), [JSON.stringify(whole)], { execArgv: [...TSX_ARGS] })
+    this.#children.add(child)
+    child.once('exit', () => this.#children.delete(child))
+    return child
+  }
+
+  close(): void {
+    for (const child of this.#children) child.kill('SIGKILL')
+    this.#words.close()
+  }
+}
+
+/** The baseline program kills as often as it is told, one by one; its quantiles of one kill are that kill. */
+function baselineContender(baseline: Baseline, name: (typeof BASELINES)[number], directory: string): Contender {
+  const kill = async (kills: number, residentMib: number): Promise<number[]> => {
+    const recoveries: number[] = []
+    for (let i = 0; i < kills; i++) recoveries.push((await baseline.recovery(name, { kills: 1, residentMib, directory })).recoveryNs.max)
+    return recoveries
+  }
+  return { group: 'C', name, kill }
+}
+
+async function measureKills(contenders: readonly Contender[], kills: number, residentMib: number): Promise<object> {
+  const found = contenders.map((): number[] => [])
+  for (let round = 0, done = 0; done < kills; round++, done += BATCH) {
+    for (let turn = 0; turn < contenders.length; turn++) {
+      const at = (round + turn) % contenders.length
+      found[at]!.push(...await contenders[at]!.kill(Math.min(BATCH, kills - done), residentMib))
+    }
+  }
+  const results = contenders.map(({ group, name }, i) => {
+    const samples = found[i]!
+    return { group, name, kills: samples.length, min: Math.min(...samples), p50: median(samples), p99: percentile(samples, 0.99), max: Math.max(...samples), samples }
+  })
+  printTable(`kill -9 of a holder ${residentMib === 0 ? 'of no more memory than it needs' : `of ${residentMib} MiB`} to the next one running, ${kills} kills each`, [
+    { title: 'what' }, { title: 'how', align: 'left' }, { title: 'fastest' }, { title: 'p50' }, { title: 'p99' }, { title: 'slowest' },
+  ], results.map(({ group, name, min, p50, p99, max }) => [group, name, formatNs(min), formatNs(p50), formatNs(p99), formatNs(max)]))
+  return { residentMib, kills, results }
+}
+
+async function main(): Promise<void> {
+  const options = questionOptions({ kills: 40, 'resident-mib': undefined }, { kills: 1, 'resident-mib': 0 })
+  const environment = environmentNow()
+  printEnvironment(environment)
+  using scratch = makeScratch()
+  const skipped: { name: string; why: string }[] = []
+  const contenders: Contender[] = []
+  const baseline = Baseline.build()
+  if (typeof baseline === 'string') skipped.push({ name: 'the C baselines', why: baseline })
+  else for (const name of BASELINES) if (isChosen(options, 'C', name)) contenders.push(baselineContender(baseline, name, scratch.path))
+  for (const peer of MACHINE_PEERS) {
+    const group = OURS.includes(peer) ? 'locktable' : 'Node'
+    if (!isChosen(options, group, peer.name)) continue
+    const why = peer.name === 'proper-lockfile' ? 'a dead holder\'s lock counts as stale after 10 s' : peer.available()
+    if (why === undefined) contenders.push(new PeerContender(group, peer.name, join(scratch.path, `peer-${contenders.length}`)))
+    else skipped.push({ name: peer.name, why })
+  }
+  const { kills = 1, 'resident-mib': residentMib } = options.numbers
+  if (kills < 1) throw new RangeError('--kills must be at least 1')
+  const cases = residentMib === undefined ? [{ count: kills, mib: 0 }, { count: Math.ceil(kills / 2), mib: 256 }] : [{ count: kills, mib: residentMib }]
+  const measured: object[] = []
+  let total = 0
+  let counters: object[] = []
+  try {
+    for (const { count, mib } of cases) {
+      measured.push(await measureKills(contenders, count, mib))
+      total += count
+    }
+    counters = contenders.flatMap(({ name, counted }) => {
+      const counter = counted?.()
+      if (counter === undefined) return []
+      if (counter !== 2 * total) throw new Error(`${name} does not exclude: ${2 * total} holders, counted ${counter}`)
+      return [{ name, holders: 2 * total, counter }]
+    })
+  } finally {
+    for (const contender of contenders) contender.close?.()
+  }
+  for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
+  if (options.json !== undefined) writeJson(options.json, 'recovery', environment, { cases: measured, counters, skipped })
+}
+
+await main()
