@@ -1,6 +1,7 @@
 /** The public objects: arguments, waiting and giving up, versions, closing. */
 import { execFileSync } from 'node:child_process'
 import { describe, expect, test } from 'vitest'
+import type * as Package from '../../src/index.js'
 import { LockAbortedError, LockTable, LockTimeoutError } from '../../src/index.js'
 import { SLOT } from '../../src/lock/layout.js'
 import { Peer, codeOf, open, temporaryTable } from './support.js'
@@ -124,7 +125,7 @@ describe('closing', () => {
   test('two copies of the package in one process', async () => {
     const path = temporaryTable()
     const first = await open(path)
-    const copy = await import('../../dist/index.js') as unknown as typeof import('../../src/index.js')
+    const copy = await import('../../dist/index.js') as unknown as typeof Package
     const second = await copy.LockTable.open(path)
     const guard = await first.lock('a')
     expect(second.tryLock('a')).toBeUndefined()

@@ -1,0 +1,117 @@
+/** Processes that cannot see each other's pids share a table; death is right all the same. And "dead" means the whole process. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { LockTable } from '../../src/index.js'
+
+const PACKAGE = new URL('../../dist/index.js', import.meta.url).href
+let directory = ''
+const children = new Set<ChildProcess>()
+
+beforeEach(() => {
+  directory = mkdtempSync('/dev/shm/locktable-crash-')
+})
+
+afterEach(() => {
+  for (const child of children) child.kill('SIGKILL')
+  children.clear()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+function start(script: string, wrapper: readonly string[] = []): { child: ChildProcess; said: (text: string) => Promise<void> } {
+  const args = ['--input-type=module', '-e', `import { LockTable } from ${JSON.stringify(PACKAGE)}\n${script}`]
+  const [program, ...before] = wrapper
+  const child = spawn(program ?? process.execPath, program === undefined ? args : [...before, process.execPath, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.add(child)
+  let out = ''
+  child.stdout.on('data', (data: Buffer) => { out += data.toString() })
+  return {
+    child,
+    said: async text => {
+      while (!out.includes(text)) {
+        if (child.exitCode !== null) throw new Error(`it ended without saying ${text}`)
+        await new Promise(resolve => setTimeout(resolve, 1))
+      }
+    },
+  }
+}
+
+function mayUnshare(): boolean {
+  try {
+    execFileSync('unshare', ['--pid', '--fork', '--mount-proc', 'true'], { stdio: 'ignore' })
+    return true
+  } catch {
+    console.log('not run: PID namespaces are not permitted here')
+    return false
+  }
+}
+
+/** Of the only child of a process. */
+function childPid(pid: number): number {
+  return Number(readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim())
+}
+
+test('a holder in another PID namespace is killed', async () => {
+  if (!mayUnshare()) return
+  const table = await LockTable.open(join(directory, 'locks'))
+  const hold = `const table = await LockTable.open(${JSON.stringify(table.path)})
+    globalThis.guard = await table.lock('a')
+    console.log('held by ' + process.pid)
+    setInterval(() => {}, 1000)`
+  const holder = start(hold, ['unshare', '--pid', '--fork', '--mount-proc'])
+  await holder.said('held by 1\n')
+  expect(table.tryLock('a')).toBeUndefined()
+  const next = table.lock('a')
+  process.kill(childPid(holder.child.pid ?? 0), 'SIGKILL')
+  expect((await next).abandoned?.pid).toBe(1)
+  await table.close()
+})
+
+test('a waiter in another PID namespace is woken, and finds out about a death outside', async () => {
+  if (!mayUnshare()) return
+  const table = await LockTable.open(join(directory, 'locks'))
+  const holder = start(`const table = await LockTable.open(${JSON.stringify(table.path)})
+    globalThis.guard = await table.lock('a')
+    console.log('held')
+    setInterval(() => {}, 1000)`)
+  await holder.said('held')
+  const waiter = start(`const table = await LockTable.open(${JSON.stringify(table.path)})
+    console.log('waits')
+    const guard = await table.lock('a')
+    console.log('abandoned by ' + guard.abandoned.pid)`, ['unshare', '--pid', '--fork', '--mount-proc'])
+  await waiter.said('waits')
+  while (table.inspect().slots[0]?.waiters.length !== 1) await new Promise(setImmediate)
+  holder.child.kill('SIGKILL')
+  await waiter.said(`abandoned by ${holder.child.pid}`)
+  await table.close()
+})
+
+test('nobody enters while the killed process is still inside a system call, or giving its memory back', async () => {
+  const table = await LockTable.open(join(directory, 'locks'))
+  for (let round = 0; round < 5; round++) {
+    const marks = join(directory, `marks${round}`)
+    // Worker threads rename a file to and fro without end; the process is fat, so that its end takes a while.
+    const holder = start(`import { Worker } from 'node:worker_threads'
+      import { mkdirSync, writeFileSync } from 'node:fs'
+      const table = await LockTable.open(${JSON.stringify(table.path)})
+      globalThis.fat = Buffer.alloc(256 * 2 ** 20, 1)
+      globalThis.guard = await table.lock('a')
+      mkdirSync(${JSON.stringify(marks)})
+      writeFileSync(${JSON.stringify(`${marks}/mine`)}, '')
+      for (let i = 0; i < 2; i++) new Worker(\`
+        const { renameSync } = require('node:fs')
+        for (;;) try { renameSync('${marks}/mine', '${marks}/moved'); renameSync('${marks}/moved', '${marks}/mine') } catch {}\`, { eval: true, execArgv: [] })
+      setTimeout(() => console.log('busy'), 50)`)
+    await holder.said('busy')
+    const next = table.lock('a')
+    holder.child.kill('SIGKILL')
+    const guard = await next
+    expect(guard.abandoned?.pid).toBe(holder.child.pid)
+    // From here on the file stays where it is.
+    const place = existsSync(`${marks}/mine`) ? 'mine' : 'moved'
+    for (let look = 0; look < 2000; look++) expect(existsSync(`${marks}/${place}`)).toBe(true)
+    guard.release()
+  }
+  await table.close()
+})
