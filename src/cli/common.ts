@@ -1,32 +1,72 @@
 /**
- * common.ts: where the table is, and the options that several commands share.
+ * common.ts: where the table is, how it is opened, and the arguments that several commands share.
  */
-import { InvalidArgumentError } from 'commander'
-import { LockTable, type OpenOptions } from '../index.js'
+import { existsSync } from 'node:fs'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { LockError, type LockSpace, LockTable, type OpenOptions } from '../index.js'
+import { UsageError } from './exit-codes.js'
 
-export interface GlobalOptions {
-  readonly table: string
+/** What every command that opens a table understands, before or behind the command's name. */
+export interface TableOptions {
+  readonly table?: string
+  readonly trustOwner?: number
 }
 
-/** $LOCKTABLE, else a place that lives as long as the user's session or the machine. */
-export function defaultTablePath(): string {
+export function addTableOptions(command: Command): Command {
+  return command
+    .addOption(new Option('-t, --table <path>', 'the table file (default: see locktable --help)'))
+    .addOption(new Option('--trust-owner <uid>', 'accept a table that belongs to this user').argParser(parseWhole(0, 2 ** 32 - 2)))
+}
+
+/**
+ * $LOCKTABLE, else a place in memory that lives as long as the machine (root) or the user's session. Root's is one and the same from a
+ * login and from cron; so is a user's, who has no XDG_RUNTIME_DIR in cron.
+ */
+export function tablePath(options: TableOptions): string {
+  if (options.table !== undefined) {
+    if (options.table === '') throw new UsageError('--table must not be empty')
+    return options.table
+  }
   const named = process.env['LOCKTABLE']
   if (named !== undefined && named !== '') return named
-  const runtime = process.env['XDG_RUNTIME_DIR']
-  return runtime !== undefined && runtime !== '' ? `${runtime}/locktable` : '/run/locktable'
+  const uid = process.geteuid?.() ?? 0
+  if (uid === 0) return '/run/locktable'
+  const runtime = process.env['XDG_RUNTIME_DIR'] || `/run/user/${uid}`
+  if (existsSync(runtime)) return `${runtime}/locktable`
+  throw new UsageError('say where the table is, by --table or $LOCKTABLE: there is no $XDG_RUNTIME_DIR')
 }
 
-/** Opens the table for a command that looks, or takes one lock. */
-export function openTable(path: string, options: OpenOptions = {}): Promise<LockTable> {
-  return LockTable.open(path, { label: 'locktable', requireTmpfs: false, ...options })
+/** Opens an existing table, wherever it is. */
+export function openTable(options: TableOptions, more: OpenOptions): Promise<LockTable> {
+  return LockTable.open(tablePath(options), { create: false, requireTmpfs: false, ownerUid: options.trustOwner, ...more })
+}
+
+/** Opens the table, or makes it; a new one only in memory, unless another place was asked for. */
+export async function openOrMakeTable(options: TableOptions & { readonly allowAnyFileSystem?: boolean }, more: OpenOptions): Promise<LockTable> {
+  try {
+    return await openTable(options, more)
+  } catch (error) {
+    if (!(error instanceof LockError) || error.code !== 'TABLE_MISSING') throw error
+    return await openTable(options, { ...more, create: true, requireTmpfs: options.allowAnyFileSystem !== true })
+  }
+}
+
+/** The space of that name; the first without one. */
+export function spaceOf(table: LockTable, name: string | undefined): LockSpace {
+  const found = name === undefined ? table.spaces[0] : table.spaces.find(space => space.name === name)
+  if (found === undefined) throw new UsageError(`${table.path} has no space "${name}"; it has ${table.spaces.map(space => space.name).join(', ')}`)
+  return found
+}
+
+export function parseName(text: string): string {
+  if (text.length > 1024) throw new InvalidArgumentError(`it must not be longer than 1024, it has ${text.length}.`)
+  return text
 }
 
 /** Seconds, fractions allowed, as milliseconds. */
 export function parseSeconds(text: string): number {
   const seconds = Number(text)
-  if (text.trim() === '' || !Number.isFinite(seconds) || seconds < 0 || seconds > 2 ** 31 / 1000 - 1) {
-    throw new InvalidArgumentError('it must be a number of seconds from 0 to 2147482.')
-  }
+  if (!/^(\d+\.?\d*|\.\d+)$/.test(text) || seconds > 2147483) throw new InvalidArgumentError('it must be a number of seconds from 0 to 2147483.')
   return seconds * 1000
 }
 

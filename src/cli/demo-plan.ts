@@ -1,85 +1,99 @@
 /**
- * demo-plan.ts: what the demo's processes share: the groups found in a real directory tree, the files of its small store, the journal.
+ * demo-plan.ts: what the demo's processes share: the groups found in a real directory tree, and the files of the small store about them.
  */
 import { readFileSync, readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
+
+/** The demo's lockspaces, in rank order. */
+export const SPACES = ['group', 'snapshot', 'manifest'] as const
+export type SpaceName = (typeof SPACES)[number]
 
 /** Given to every worker as a JSON file. */
 export interface DemoPlan {
   readonly tablePath: string
   readonly storeDirectory: string
   readonly groups: readonly DemoGroup[]
+  /** To see that the proof fails without locks. */
+  readonly withoutLocks: boolean
 }
 
-/** A directory of the tree, backed up as a group; its files are read and hashed for real. */
+/** A directory of the tree, for instance a package of node_modules, backed up as a group. */
 export interface DemoGroup {
   readonly name: string
+  readonly snapshots: readonly DemoSnapshot[]
+}
+
+/** Some of its files, which are read and hashed for real. */
+export interface DemoSnapshot {
+  readonly name: string
   readonly files: readonly string[]
+}
+
+const GROUP_LIMIT = 120
+const SNAPSHOT_LIMIT = 4
+const SNAPSHOT_FILES = 4
+const FILE_BYTES_LIMIT = 64 * 1024
+const DEPTH_LIMIT = 3
+
+/** Every directory of the tree's first level (`@scope/name` counts as one) that has files somewhere. */
+export function findGroups(root: string): DemoGroup[] {
+  const groups: DemoGroup[] = []
+  const add = (directory: string, name: string): void => {
+    const files = findFiles(directory, DEPTH_LIMIT, SNAPSHOT_LIMIT * SNAPSHOT_FILES)
+    if (files.length === 0 || groups.length >= GROUP_LIMIT) return
+    const snapshots: DemoSnapshot[] = []
+    for (let i = 0; i < files.length; i += SNAPSHOT_FILES) snapshots.push({ name: `${name}/${snapshots.length}`, files: files.slice(i, i + SNAPSHOT_FILES) })
+    groups.push({ name, snapshots })
+  }
+  for (const entry of readdirSync(root, { withFileTypes: true })) {
+    const path = join(root, entry.name)
+    if (!entry.isDirectory() || entry.name.startsWith('.')) continue
+    if (!entry.name.startsWith('@')) add(path, entry.name)
+    else for (const inner of directoriesOf(path)) add(join(path, inner), `${entry.name}/${inner}`)
+  }
+  if (groups.length === 0) add(root, '.')
+  return groups
+}
+
+function directoriesOf(directory: string): string[] {
+  return readdirSync(directory, { withFileTypes: true }).filter(entry => entry.isDirectory()).map(entry => entry.name)
+}
+
+/** Small regular files, those of the directory itself first. What may not be read is left out. */
+function findFiles(directory: string, depth: number, limit: number): string[] {
+  const files: string[] = []
+  const below: string[] = []
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      const path = join(directory, entry.name)
+      if (entry.isDirectory()) below.push(path)
+      else if (entry.isFile() && files.length < limit && statSync(path).size <= FILE_BYTES_LIMIT) files.push(path)
+    }
+  } catch {
+    return files
+  }
+  for (const path of depth > 0 ? below : []) {
+    if (files.length >= limit) break
+    files.push(...findFiles(path, depth - 1, limit - files.length))
+  }
+  return files
 }
 
 /** The small file that is rewritten under the locks. */
 export interface DemoManifest {
   readonly group: string
-  /** Completed rewrites: what must add up. */
+  /** Rewrites so far: what must add up. */
   readonly edits: number
-  /** The latest rewrite of each worker, by number: tells whether a killed worker's last one took place. */
+  /** The latest rewrite of each worker, by its number: tells whether a killed worker's last one took place. */
   readonly writers: Readonly<Record<string, number>>
+  /** SHA-256 of files, as the latest backup found them. */
   readonly digests: Readonly<Record<string, string>>
 }
 
-/** One line of a worker's journal, written before (`begin`) and after (`end`) every rewrite. */
-export interface JournalLine {
-  readonly kind: 'begin' | 'end' | 'violation'
-  readonly worker: string
-  readonly edit: number
-  readonly group: string
-  readonly text?: string
+export function manifestPath(plan: DemoPlan, group: string): string {
+  return join(plan.storeDirectory, `manifest-${encodeURIComponent(group)}.json`)
 }
 
-/** What a worker tells its parent, now and then and before it works under a lock. */
-export interface WorkerNews {
-  readonly locks: number
-  readonly edits: number
-  readonly takeovers: number
-  readonly holding: string | undefined
-}
-
-const GROUP_LIMIT = 200
-const FILES_PER_GROUP = 12
-const FILE_BYTES_LIMIT = 256 * 1024
-
-/** Every directory of the first two levels that has files, as a group. */
-export function findGroups(root: string): DemoGroup[] {
-  const groups: DemoGroup[] = []
-  const visit = (directory: string, name: string, depth: number): void => {
-    if (groups.length >= GROUP_LIMIT) return
-    const entries = readdirSync(directory, { withFileTypes: true })
-    const files = entries.filter(entry => entry.isFile()).map(entry => join(directory, entry.name))
-      .filter(file => statSync(file).size <= FILE_BYTES_LIMIT).slice(0, FILES_PER_GROUP)
-    if (files.length > 0) groups.push({ name: name === '' ? '.' : name, files })
-    if (depth === 0) return
-    for (const entry of entries) if (entry.isDirectory()) visit(join(directory, entry.name), name === '' ? entry.name : `${name}/${entry.name}`, depth - 1)
-  }
-  visit(root, '', 2)
-  return groups
-}
-
-export function groupDirectory(plan: DemoPlan, group: DemoGroup): string {
-  return join(plan.storeDirectory, `group-${encodeURIComponent(group.name)}`)
-}
-
-/** Where a group's manifest and holder stamp are. */
-export function groupFile(plan: DemoPlan, group: DemoGroup, what: 'manifest.json' | 'holder'): string {
-  return join(groupDirectory(plan, group), what)
-}
-
-export function readManifest(path: string): DemoManifest {
-  return JSON.parse(readFileSync(path, 'utf8')) as DemoManifest
-}
-
-/** A journal's lines; the last may be cut by the kill that ended it. */
-export function readJournal(path: string): JournalLine[] {
-  const whole = readFileSync(path, 'utf8').split('\n')
-  whole.pop()
-  return whole.map(line => JSON.parse(line) as JournalLine)
+export function readManifest(plan: DemoPlan, group: string): DemoManifest {
+  return JSON.parse(readFileSync(manifestPath(plan, group), 'utf8')) as DemoManifest
 }

@@ -1,26 +1,43 @@
 /**
  * demo-worker.ts: one process of the demo: backs up, verifies and prunes groups under the locks, until it is told to end, or killed.
+ *
+ *                group       snapshot     manifest
+ *   backup       shared      exclusive    exclusive, while it is rewritten
+ *   verify       shared      shared       shared
+ *   prune        exclusive   -            exclusive
  */
 import { createHash } from 'node:crypto'
-import { openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
-import { LockTable, type TableGuard } from '../index.js'
-import { type DemoGroup, type DemoManifest, type DemoPlan, type JournalLine, type WorkerNews, groupFile, readManifest } from './demo-plan.js'
+import { readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { LockTable } from '../index.js'
+import { Journal, type Wish } from './demo-journal.js'
+import { type DemoGroup, type DemoManifest, type DemoPlan, type DemoSnapshot, manifestPath, readManifest } from './demo-plan.js'
+import { Seal } from './demo-seal.js'
 
 export async function demoWorker(planFile: string, worker: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planFile, 'utf8')) as DemoPlan
   const table = await LockTable.open(plan.tablePath, { create: false, requireTmpfs: false, label: `demo ${worker}` })
   const work = new Work(plan, table, worker)
-  process.on('message', () => {
+  process.on('SIGINT', () => undefined) // ^C reaches the whole job; the parent tells us when to end
+  process.once('message', () => {
     work.ending = true
+  })
+  process.once('disconnect', () => {
+    work.ending = true // the parent is gone
   })
   while (!work.ending) {
     await work.once()
     await new Promise(setImmediate) // locks that are free at once would never let the event loop turn
   }
-  work.report(undefined)
+  work.post(true)
   await table.close()
-  process.disconnect?.()
+  if (process.connected) process.disconnect()
+}
+
+/** A lock that is held, and its seal. */
+interface Hold {
+  readonly wish: Wish
+  readonly seal: Seal
+  release(): boolean
 }
 
 class Work {
@@ -28,94 +45,116 @@ class Work {
   readonly #plan: DemoPlan
   readonly #table: LockTable
   readonly #worker: string
-  readonly #journal: number
+  readonly #journal: Journal
+  readonly #holds: Hold[] = []
+  #wish: Wish | undefined
   #locks = 0
   #edits = 0
-  #takeovers = 0
+  #verified = 0
 
   constructor(plan: DemoPlan, table: LockTable, worker: string) {
     this.#plan = plan
     this.#table = table
     this.#worker = worker
-    this.#journal = openSync(join(plan.storeDirectory, `journal-${worker}`), 'a')
+    this.#journal = new Journal(plan, worker)
   }
 
-  /** One operation of a backup server on a group; a few groups get most of them. */
+  /** One operation of a backup server; a few groups get most of them. */
   async once(): Promise<void> {
-    const group = this.#plan.groups[Math.floor(Math.random() ** 3 * this.#plan.groups.length)]
-    if (group === undefined) throw new Error('the plan has no groups')
+    const group = pick(this.#plan.groups, Math.random() ** 3)
+    const snapshot = pick(group.snapshots, Math.random())
     const dice = Math.random()
-    if (dice < 0.6) await this.#backup(group)
-    else if (dice < 0.9) await this.#verify(group)
+    if (dice < 0.6) await this.#backup(group, snapshot)
+    else if (dice < 0.9) await this.#verify(group, snapshot)
     else await this.#prune(group)
+    while (this.#holds.length > 0) this.#unlock()
   }
 
-  async #backup(group: DemoGroup): Promise<void> {
-    const shared = await this.#lock('group', group.name, 'shared')
-    const snapshot = await this.#lock('snapshot', `${group.name}/${Math.floor(Math.random() * 4)}`, 'exclusive')
-    const file = group.files[Math.floor(Math.random() * group.files.length)] ?? ''
-    const digest = createHash('sha256').update(readFileSync(file)).digest('hex')
-    const manifest = await this.#lock('manifest', group.name, 'exclusive')
-    this.#edit(group, manifest, before => ({ ...before.digests, [file]: digest }))
-    manifest.release()
-    snapshot.release()
-    shared.release()
+  async #backup(group: DemoGroup, snapshot: DemoSnapshot): Promise<void> {
+    await this.#lock({ space: 'group', name: group.name, exclusive: false })
+    await this.#lock({ space: 'snapshot', name: snapshot.name, exclusive: true })
+    const digests = Object.fromEntries(snapshot.files.map(file => [file, digestOf(file)]))
+    await this.#lock({ space: 'manifest', name: group.name, exclusive: true })
+    this.#rewrite(group, before => ({ ...before.digests, ...digests }))
   }
 
-  async #verify(group: DemoGroup): Promise<void> {
-    const shared = await this.#lock('group', group.name, 'shared')
-    const manifest = await this.#lock('manifest', group.name, 'shared')
-    const path = groupFile(this.#plan, group, 'manifest.json')
-    const [first, second] = [readManifest(path), readManifest(path)]
-    if (first.edits !== second.edits) this.#write({ kind: 'violation', text: 'the manifest changed under a shared lock', edit: 0, group: group.name })
-    manifest.release()
-    shared.release()
+  async #verify(group: DemoGroup, snapshot: DemoSnapshot): Promise<void> {
+    await this.#lock({ space: 'group', name: group.name, exclusive: false })
+    await this.#lock({ space: 'snapshot', name: snapshot.name, exclusive: false })
+    await this.#lock({ space: 'manifest', name: group.name, exclusive: false })
+    const { digests } = readManifest(this.#plan, group.name)
+    for (const file of snapshot.files) {
+      if (digests[file] !== undefined && digests[file] !== digestOf(file)) this.#violation(`the digest of ${file} is wrong`)
+    }
+    this.#verified++
   }
 
   async #prune(group: DemoGroup): Promise<void> {
-    const exclusive = await this.#lock('group', group.name, 'exclusive')
-    const manifest = await this.#lock('manifest', group.name, 'exclusive')
-    this.#edit(group, manifest, before => Object.fromEntries(Object.entries(before.digests).slice(1)))
-    manifest.release()
-    exclusive.release()
+    await this.#lock({ space: 'group', name: group.name, exclusive: true })
+    await this.#lock({ space: 'manifest', name: group.name, exclusive: true })
+    this.#rewrite(group, before => Object.fromEntries(Object.entries(before.digests).slice(1)))
   }
 
-  async #lock(space: string, name: string, mode: 'shared' | 'exclusive'): Promise<TableGuard> {
-    const guard = await this.#table.space(space).lock(name, { mode })
-    this.#locks++
-    if (guard.abandoned !== undefined) this.#takeovers++
-    return guard
-  }
-
-  /** Rewrites the manifest, with a stamp that shows any second holder, and a line in the journal before and after. */
-  #edit(group: DemoGroup, guard: TableGuard, change: (before: DemoManifest) => Readonly<Record<string, string>>): void {
+  /** A read-modify-write of a real file, put in place by rename. */
+  #rewrite(group: DemoGroup, change: (before: DemoManifest) => DemoManifest['digests']): void {
     const edit = ++this.#edits
-    const stamp = groupFile(this.#plan, group, 'holder')
-    const token = `${this.#worker} ${edit}`
-    const found = readFileSync(stamp, 'utf8')
-    if (found !== '' && guard.abandoned === undefined) this.#write({ kind: 'violation', text: `entered beside ${found}`, edit, group: group.name })
-    writeFileSync(stamp, token)
-    this.report(group.name)
-    this.#write({ kind: 'begin', edit, group: group.name })
-    const path = groupFile(this.#plan, group, 'manifest.json')
-    const before = readManifest(path)
+    const path = manifestPath(this.#plan, group.name)
+    this.#journal.append({ kind: 'begin', edit, group: group.name })
+    const before = readManifest(this.#plan, group.name)
     const after: DemoManifest = {
       group: group.name, edits: before.edits + 1, writers: { ...before.writers, [this.#worker]: edit }, digests: change(before),
     }
-    writeFileSync(`${path}.new`, JSON.stringify(after))
-    renameSync(`${path}.new`, path)
-    this.#write({ kind: 'end', edit, group: group.name })
-    if (readFileSync(stamp, 'utf8') !== token) this.#write({ kind: 'violation', text: 'another holder came in', edit, group: group.name })
-    writeFileSync(stamp, '')
+    // Under the lock one name for the unfinished file would do. Without it, one of each worker's own keeps the failure to the counters.
+    const unfinished = `${path}.${this.#plan.withoutLocks ? this.#worker : 'new'}`
+    writeFileSync(unfinished, JSON.stringify(after))
+    renameSync(unfinished, path)
+    this.#journal.append({ kind: 'end', edit, group: group.name })
   }
 
-  #write(line: Omit<JournalLine, 'worker'>): void {
-    writeSync(this.#journal, `${JSON.stringify({ ...line, worker: this.#worker })}\n`)
+  async #lock(wish: Wish): Promise<void> {
+    this.#wish = wish
+    this.post(false)
+    const guard = await this.#acquire(wish)
+    if (guard.abandoned !== undefined) {
+      const { pid = 0 } = guard.abandoned
+      if (wish.exclusive) this.#journal.append({ kind: 'takeover', pid, space: wish.space, name: wish.name, at: process.hrtime.bigint().toString() })
+    }
+    const token = `${this.#worker} #${++this.#locks} ${wish.space} ${wish.name}`
+    const seal = Seal.enter(this.#plan, wish, token, guard.abandoned !== undefined, this.#violation)
+    this.#holds.push({ wish, seal, release: () => guard.release() })
+    this.#wish = undefined
+    this.post(true)
   }
 
-  report(holding: string | undefined): void {
-    const news: WorkerNews = { locks: this.#locks, edits: this.#edits, takeovers: this.#takeovers, holding }
-    process.send?.(news)
+  async #acquire({ space, name, exclusive }: Wish): Promise<{ readonly abandoned: { readonly pid: number | undefined } | undefined; release(): boolean }> {
+    if (this.#plan.withoutLocks) return { abandoned: undefined, release: () => true }
+    return await this.#table.space(space).lock(name, { mode: exclusive ? 'exclusive' : 'shared' })
+  }
+
+  #unlock(): void {
+    const hold = this.#holds.pop()
+    hold?.seal.leave(this.#violation)
+    if (hold?.release() === false) this.#violation(`${hold.wish.space} ${hold.wish.name} was lost while it was held`)
+    this.post(true)
+  }
+
+  readonly #violation = (text: string): void => {
+    this.#journal.append({ kind: 'violation', text })
+  }
+
+  post(inside: boolean): void {
+    const wishes = this.#holds.map(hold => hold.wish)
+    if (this.#wish !== undefined) wishes.push(this.#wish)
+    this.#journal.post({ locks: this.#locks, edits: this.#edits, verified: this.#verified, wishes, inside })
   }
 }
 
+function pick<T>(from: readonly T[], where: number): T {
+  const found = from[Math.floor(where * from.length)]
+  if (found === undefined) throw new Error('there is nothing to pick from')
+  return found
+}
+
+export function digestOf(file: string): string {
+  return createHash('sha256').update(readFileSync(file)).digest('hex')
+}

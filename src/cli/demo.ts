@@ -2,46 +2,66 @@
  * demo.ts: `locktable demo`: a backup server's day against one table, with one process after the other killed by -9; then the proof that
  * every counter adds up.
  */
-import { type ChildProcess, fork } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 import { LockTable } from '../index.js'
-import { parseSeconds, parseWhole } from './common.js'
-import { type DemoGroup, type DemoPlan, type WorkerNews, findGroups, groupDirectory, groupFile } from './demo-plan.js'
+import { type TableOptions, addTableOptions, parseSeconds, parseWhole } from './common.js'
+import { Day, type DayOptions, type Kill } from './demo-day.js'
+import { type DemoPlan, SPACES, findGroups, manifestPath } from './demo-plan.js'
 import { type Proof, prove } from './demo-proof.js'
 import { demoWorker } from './demo-worker.js'
-import { EXIT } from './exit-codes.js'
-import { duration, print, table as printTable } from './output.js'
+import { EXIT, Refusal, exitHelp } from './exit-codes.js'
+import { complain, duration, isTerminal, paint, print, table as printTable, visible } from './output.js'
 
-interface DemoOptions {
-  readonly seconds: number
-  readonly workers: number
-  readonly killEvery: number
+interface DemoOptions extends TableOptions, DayOptions {
+  readonly withoutLocks?: boolean
 }
 
 const TMPFS_MAGIC = 0x01021994
 
+const HELP = `
+Each directory of the first level is a backup group (of node_modules: each package), with its files in up to four snapshots. Workers, each
+a process, back up (group shared, snapshot and manifest exclusive), verify (all shared) and prune (group and manifest exclusive): they read
+and hash the real files, and rewrite a small manifest for each group in a temporary directory. The tree itself is only read.
+
+The proof: every manifest counts its rewrites, every worker keeps a journal of what it began and ended. At the end each counter must be
+just what the journals say, a rewrite cut off by a kill being there or not as the manifest itself shows; no two holders may have met;
+every digest must be that of its file; nobody may wait for a lock that does not come. --without-locks shows that the proof can fail.
+
+With --table, watch it from a second terminal: locktable --table PATH status --watch
+
+Examples:
+  locktable demo
+  locktable demo /usr/share/doc --seconds 60 --workers 12 --kill-every 50
+`
+
 export function addDemo(program: Command): void {
-  program.command('demo')
+  addTableOptions(program.command('demo'))
     .summary("a backup server's day with kill -9, and the proof that nothing was lost")
-    .description('Several processes lock, read and rewrite real files of a small store about a directory tree, while one of them is killed with -9 again ' +
-      'and again. At the end every counter must add up.')
-    .argument('[directory]', 'the tree whose directories are the backup groups', defaultTree())
-    .option('--seconds <number>', 'how long', parseSeconds, 15_000)
-    .option('--workers <number>', 'processes at work', parseWhole(1, 64), 6)
-    .option('--kill-every <ms>', 'kill one of them so often; 0: never', parseWhole(0, 60_000), 250)
-    .action(async (directory: string, options: DemoOptions) => {
-      process.exitCode = await demo(directory, options)
+    .description('Several processes lock, read and rewrite files about a real directory tree, while one after the other is killed with -9. At the end\n' +
+      'every counter must add up.')
+    .argument('[directory]', 'the tree whose directories are the backup groups (default: a node_modules)')
+    .option('--seconds <number>', 'how long (default: 15)', parseSeconds, 15_000)
+    .option('--workers <number>', 'processes at work', parseWhole(1, 100), 6)
+    .option('--kill-every <ms>', 'milliseconds between kills; 0: never', parseWhole(0, 600_000), 250)
+    .option('--without-locks', 'do without, and see the proof fail')
+    .addHelpText('after', HELP + exitHelp({ [EXIT.OK]: 'proved', [EXIT.CONFLICT]: 'not proved', [EXIT.MISSING]: 'there is no such directory, or nothing in it' }))
+    .action(async (directory: string | undefined, _options: DemoOptions, command: Command) => {
+      process.exitCode = await demo(directory ?? defaultTree(), command.optsWithGlobals<DemoOptions>())
     })
   program.command('demo-worker', { hidden: true }).argument('<plan>').argument('<worker>').action(demoWorker)
 }
 
+/** The packages beside which, or under which, this one is installed. */
 function defaultTree(): string {
-  const own = fileURLToPath(new URL('../../node_modules', import.meta.url))
-  return existsSync(own) ? own : process.cwd()
+  for (const place of ['../../node_modules', '../../..']) {
+    const path = fileURLToPath(new URL(place, import.meta.url))
+    if (existsSync(path) && resolve(path).endsWith('node_modules')) return resolve(path)
+  }
+  return process.cwd()
 }
 
 /** Where a table may live: memory, if the machine shows any. */
@@ -54,154 +74,92 @@ function memoryDirectory(): string {
 
 async function demo(directory: string, options: DemoOptions): Promise<number> {
   const groups = findGroups(directory)
-  if (groups.length === 0) throw new RangeError(`${directory} has no directories with files`)
+  if (groups.length === 0) throw new Refusal(`${directory} has no files that could be backed up`, EXIT.MISSING)
+  const tablePath = options.table ?? join(memoryDirectory(), `locktable-demo-${process.pid}`)
+  const isOurs = !existsSync(tablePath)
+  const table = await LockTable.open(tablePath, { spaces: SPACES, requireTmpfs: false, ownerUid: options.trustOwner, label: 'demo' })
   const storeDirectory = mkdtempSync(join(tmpdir(), 'locktable-demo-'))
-  const tablePath = join(memoryDirectory(), `locktable-demo-${process.pid}`)
-  const table = await LockTable.open(tablePath, { spaces: ['group', 'snapshot', 'manifest'], requireTmpfs: false, exclusive: true, label: 'demo' })
   try {
-    const plan: DemoPlan = { tablePath, storeDirectory, groups }
+    const plan: DemoPlan = { tablePath, storeDirectory, groups, withoutLocks: options.withoutLocks === true }
     makeStore(plan)
-    print(`${groups.length} groups found in ${directory}; ${options.workers} processes for ${duration(options.seconds)}` +
-      (options.killEvery > 0 ? `, one killed with -9 every ${options.killEvery} ms` : ''))
+    print(`${groups.length} backup groups from ${visible(directory)}; ${options.workers} processes for ${duration(options.seconds)}${
+      options.killEvery > 0 ? `, one killed with -9 every ${duration(options.killEvery)}` : ''}`)
+    print(paint.dim(`table ${tablePath}, manifests in ${storeDirectory}`))
     const day = new Day(plan, table, options)
-    await day.run()
-    return conclude(prove(plan), day)
+    await runShowing(day)
+    return conclude(prove(plan), day, isOurs ? table.inspect().slots.length : 0)
   } finally {
     await table.close()
-    await LockTable.remove(tablePath)
+    if (isOurs) await LockTable.remove(tablePath).catch((error: unknown) => complain((error as Error).message))
     rmSync(storeDirectory, { recursive: true, force: true })
   }
 }
 
 function makeStore(plan: DemoPlan): void {
-  for (const group of plan.groups) {
-    mkdirSync(groupDirectory(plan, group))
-    writeFileSync(groupFile(plan, group, 'manifest.json'), JSON.stringify({ group: group.name, edits: 0, writers: {}, digests: {} }))
-    writeFileSync(groupFile(plan, group, 'holder'), '')
-  }
+  for (const { name } of plan.groups) writeFileSync(manifestPath(plan, name), JSON.stringify({ group: name, edits: 0, writers: {}, digests: {} }))
   writeFileSync(join(plan.storeDirectory, 'plan.json'), JSON.stringify(plan))
 }
 
-interface Worker {
-  readonly id: string
-  readonly child: ChildProcess
-  news: WorkerNews
+/** The day, with one line about it: rewritten in place on a terminal, one every two seconds elsewhere. */
+async function runShowing(day: Day): Promise<void> {
+  const interrupt = (): void => {
+    day.stop()
+  }
+  process.once('SIGINT', interrupt).once('SIGTERM', interrupt)
+  let [shownAt, locksThen, nextLine] = [0, 0, 0]
+  await day.run(() => {
+    const [elapsed, locks] = [day.elapsedMs, day.total('locks')]
+    if (!isTerminal && elapsed < nextLine) return
+    nextLine = elapsed + 2000
+    const rate = elapsed > shownAt ? Math.round((locks - locksThen) / ((elapsed - shownAt) / 1000)) : 0
+    ;[shownAt, locksThen] = [elapsed, locks]
+    const line = `${`${(elapsed / 1000).toFixed(1)} s`.padStart(8)}  ${number(locks)} locks  ${number(rate)} locks/s  ${number(day.total('edits'))} rewrites  ${
+      number(day.kills.length, 4)} kills`
+    process.stdout.write(isTerminal ? `\r${line.slice(0, process.stdout.columns - 1)}\x1b[K` : `${line}\n`)
+  })
+  if (isTerminal) process.stdout.write('\r\x1b[K')
+  process.off('SIGINT', interrupt).off('SIGTERM', interrupt)
 }
 
-const NO_NEWS: WorkerNews = { locks: 0, edits: 0, takeovers: 0, holding: undefined }
-
-/** The processes, the kills, and how fast locks came back. */
-class Day {
-  readonly #plan: DemoPlan
-  readonly #table: LockTable
-  readonly #options: DemoOptions
-  readonly #workers = new Set<Worker>()
-  readonly #past: WorkerNews[] = []
-  readonly recoveriesMs: number[] = []
-  kills = 0
-  crashes = 0
-  #started = 0
-  #ending = false
-  elapsedMs = 0
-
-  constructor(plan: DemoPlan, table: LockTable, options: DemoOptions) {
-    this.#plan = plan
-    this.#table = table
-    this.#options = options
-  }
-
-  async run(): Promise<void> {
-    for (let i = 0; i < this.#options.workers; i++) this.#start()
-    const began = performance.now()
-    const progress = setInterval(() => {
-      this.#show(performance.now() - began)
-    }, 1000)
-    let nextKill = this.#options.killEvery
-    while ((this.elapsedMs = performance.now() - began) < this.#options.seconds) {
-      await new Promise(resolve => setTimeout(resolve, Math.min(20, this.#options.seconds)))
-      if (this.#options.killEvery === 0 || this.elapsedMs < nextKill) continue
-      await this.#killOne()
-      nextKill = performance.now() - began + this.#options.killEvery
-    }
-    clearInterval(progress)
-    this.#show(this.elapsedMs)
-    if (process.stdout.isTTY) print('')
-    await this.#end()
-  }
-
-  #start(): void {
-    const id = `w${++this.#started}`
-    const main = fileURLToPath(import.meta.url)
-    const child = fork(process.argv[1] ?? main, ['demo-worker', join(this.#plan.storeDirectory, 'plan.json'), id], { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
-    const worker: Worker = { id, child, news: NO_NEWS }
-    this.#workers.add(worker)
-    child.on('message', (news: WorkerNews) => {
-      worker.news = news
-    })
-    child.on('exit', (code, signal) => {
-      this.#workers.delete(worker)
-      this.#past.push(worker.news)
-      if (signal !== 'SIGKILL' && code !== 0) this.crashes++
-      if (!this.#ending) this.#start()
-    })
-  }
-
-  /** Kills a worker that has said it is at work under a lock, and locks the same name itself. */
-  async #killOne(): Promise<void> {
-    const busy = [...this.#workers].filter(worker => worker.news.holding !== undefined && worker.child.pid !== undefined)
-    const victim = busy[Math.floor(Math.random() * busy.length)]
-    if (victim === undefined) return
-    const name = victim.news.holding ?? ''
-    const began = performance.now()
-    victim.child.kill('SIGKILL')
-    this.kills++
-    const guard = await this.#table.space('manifest').lock(name)
-    if (guard.abandoned?.pid === victim.child.pid) this.recoveriesMs.push(performance.now() - began)
-    if (guard.abandoned !== undefined) this.#cleanUp(name)
-    guard.release()
-  }
-
-  /** What a holder that finds its lock abandoned has to do. */
-  #cleanUp(name: string): void {
-    const group: DemoGroup = { name, files: [] }
-    writeFileSync(groupFile(this.#plan, group, 'holder'), '')
-  }
-
-  total(what: 'locks' | 'edits' | 'takeovers'): number {
-    return [...this.#past, ...[...this.#workers].map(worker => worker.news)].reduce((sum, news) => sum + news[what], 0)
-  }
-
-  #show(elapsedMs: number): void {
-    const line = `${(elapsedMs / 1000).toFixed(0).padStart(4)} s  ${String(this.total('locks')).padStart(8)} locks  ${
-      String(this.total('edits')).padStart(7)} rewrites  ${String(this.kills).padStart(4)} kills`
-    process.stdout.write(process.stdout.isTTY ? `\r${line}` : `${line}\n`)
-  }
-
-  async #end(): Promise<void> {
-    this.#ending = true
-    const gone = [...this.#workers].map(worker => new Promise(resolve => worker.child.once('exit', resolve)))
-    for (const worker of this.#workers) worker.child.send('end')
-    await Promise.all(gone)
-  }
+function number(value: number, width = 8): string {
+  return String(value).padStart(width)
 }
 
-function conclude(proof: Proof, day: Day): number {
-  const sorted = [...day.recoveriesMs].sort((a, b) => a - b)
-  const at = (share: number): string => duration(sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))])
-  print(printTable(['', ''], [
-    ['locks taken', `${day.total('locks')}, ${Math.round(day.total('locks') / (day.elapsedMs / 1000))} a second beside the file work`],
-    ['processes killed', String(day.kills)],
-    ['killed inside a lock', `${sorted.length}; next holder in after p50 ${at(0.5)}, p99 ${at(0.99)}, at most ${at(1)}`],
-    ['found abandoned by workers', String(day.total('takeovers'))],
+/** How long after each kill somebody held each of its locks again, milliseconds, sorted. */
+function recoveries(kills: readonly Kill[], proof: Proof): number[] {
+  const times = kills.flatMap(kill => kill.wishes.map(wish => {
+    const after = proof.takeovers.filter(t => t.pid === kill.pid && t.space === wish.space && t.name === wish.name && t.at >= kill.at)
+    return after.length === 0 ? undefined : Math.min(...after.map(t => Number(t.at - kill.at) / 1e6))
+  }))
+  return times.filter(time => time !== undefined).sort((a, b) => a - b)
+}
+
+function conclude(proof: Proof, day: Day, leftInTable: number): number {
+  const times = recoveries(day.kills, proof)
+  const at = (share: number): string => duration(times[Math.min(times.length - 1, Math.floor(times.length * share))])
+  const fault = (count: number, text = String(count)): string => (count === 0 ? paint.green(text) : paint.red(text))
+  const expected = proof.completed + proof.landed
+  print(printTable([], [
+    ['locks taken', `${day.total('locks')}, ${Math.round(day.total('locks') / (day.elapsedMs / 1000))} a second, beside reading and rewriting files`],
+    ['operations', `${day.total('edits')} backups and prunes, ${day.total('verified')} verifications`],
+    ['processes killed with -9', String(day.kills.length)],
+    ['locks they died with', `${times.length}, each handed on with a notice to the next holder`],
+    ['until the next holder was in', times.length === 0 ? '-' : `p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)}`],
     ['rewrites completed', String(proof.completed)],
-    ['cut off by a kill', `${proof.inDoubt}, of which ${proof.landed} had taken place`],
-    ['sum of all manifests', `${proof.sum}, expected ${proof.completed + proof.landed}`],
-    ['groups that differ', String(proof.wrongGroups.length)],
-    ['two holders at once', String(proof.violations.length)],
-    ['unexpected exits', String(day.crashes)],
-  ]))
-  for (const text of [...proof.wrongGroups, ...proof.violations].slice(0, 10)) print(`  ${text}`)
-  const holds = proof.wrongGroups.length === 0 && proof.violations.length === 0 && day.crashes === 0
-  print(holds ? 'PROOF: every counter adds up; nothing was lost, nobody came in twice' : 'PROOF FAILED')
+    ['rewrites cut off by a kill', `${proof.cutOff}, of which ${proof.landed} had taken place`],
+    ['sum of all counters', fault(Math.abs(proof.sum - expected), `${proof.sum}, expected ${expected}`)],
+    ['counters that are wrong', fault(proof.miscounted.length)],
+    ['digests that are wrong', fault(proof.wrongDigests, `${proof.wrongDigests} of ${proof.digests}`)],
+    ['two holders at once', fault(proof.violations.length)],
+    ['stranded or crashed processes', fault(day.crashes.length)],
+    ['slots left in use', fault(leftInTable)],
+  ].map(([what = '', text = '']) => [paint.dim(what), text])))
+  const faults = [...day.crashes, ...proof.miscounted, ...proof.violations]
+  for (const text of faults.slice(0, 10)) print(`  ${visible(text)}`)
+  if (faults.length > 10) print(`  … and ${faults.length - 10} more`)
+  const holds = faults.length === 0 && proof.wrongDigests === 0 && leftInTable === 0 && proof.sum === expected && proof.completed > 0
+  print(holds
+    ? paint.bold(paint.green(`PROOF: every counter adds up: ${proof.sum} rewrites, ${day.kills.length} kills, nothing lost, nobody came in twice`))
+    : paint.bold(paint.red('PROOF: FAILED')))
   return holds ? EXIT.OK : EXIT.CONFLICT
 }

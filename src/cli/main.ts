@@ -1,13 +1,13 @@
 #!/usr/bin/env node
 /**
- * main.ts: the command `locktable`: arguments, errors, exit status.
+ * main.ts: the command `locktable`: its commands, errors, exit status.
  */
-import { Command, CommanderError } from 'commander'
 import { createRequire } from 'node:module'
-import { LockError } from '../index.js'
-import { defaultTablePath } from './common.js'
+import { Command, CommanderError } from 'commander'
+import { addTableOptions } from './common.js'
 import { addDemo } from './demo.js'
-import { EXIT, EXIT_HELP, exitCodeOf } from './exit-codes.js'
+import { addEvict } from './evict.js'
+import { EXIT, exitCodeOf, exitHelp, messageOf } from './exit-codes.js'
 import { addManage } from './manage.js'
 import { complain } from './output.js'
 import { addRun } from './run.js'
@@ -19,22 +19,35 @@ function version(): string {
 }
 
 function makeProgram(): Command {
-  const program = new Command('locktable')
+  const program = addTableOptions(new Command('locktable'))
     .description('Locks between the processes of one machine, in a table in shared memory.')
     .version(version())
-    .option('-t, --table <path>', 'the table file (default: $LOCKTABLE, else $XDG_RUNTIME_DIR/locktable, else /run/locktable)', defaultTablePath())
     .enablePositionalOptions()
-    .showHelpAfterError('(locktable --help tells more)')
-    .addHelpText('afterAll', EXIT_HELP)
-    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
+    .configureOutput({
+      outputError: (text, write) => {
+        write(`locktable: ${text.replace(/^error: /, '').trim().replaceAll('\n', ' ')}\n`)
+      },
+    })
+    .addHelpText('after', `
+The table is the file named by --table, else by $LOCKTABLE, else /run/locktable (root) or $XDG_RUNTIME_DIR/locktable.
+"locktable COMMAND --help" has examples and every exit status.
+`)
+    .addHelpText('after', exitHelp())
   addRun(program)
   addStatus(program)
   addManage(program)
+  addEvict(program)
   addDemo(program)
-  for (const command of program.commands) command.exitOverride().copyInheritedSettings(program)
+  for (const command of program.commands) command.copyInheritedSettings(program)
   return program
 }
+
+// Whoever reads us may have seen enough (`locktable status | head -1`).
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.OK)
+  throw error
+})
 
 try {
   await makeProgram().parseAsync()
@@ -42,8 +55,8 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE
   } else {
-    const known = error instanceof LockError || error instanceof TypeError || error instanceof RangeError
-    complain(known ? error.message : error instanceof Error ? (error.stack ?? error.message) : String(error))
+    complain(messageOf(error))
+    if (process.env['LOCKTABLE_DEBUG'] && error instanceof Error) console.error(error.stack)
     process.exitCode = exitCodeOf(error)
   }
 }

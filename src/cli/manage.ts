@@ -1,91 +1,84 @@
 /**
- * manage.ts: `locktable create`, `remove` and `evict`.
+ * manage.ts: `locktable create` and `locktable remove`.
  */
-import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import { LockTable, type SpaceOption } from '../index.js'
-import { type GlobalOptions, openTable, parseWhole } from './common.js'
-import { EXIT } from './exit-codes.js'
-import { complain, print } from './output.js'
+import { type TableOptions, addTableOptions, tablePath } from './common.js'
+import { EXIT, UsageError, exitHelp } from './exit-codes.js'
+import { print, visible } from './output.js'
+
+interface CreateOptions extends TableOptions {
+  readonly space: readonly SpaceOption[]
+  readonly mode: number
+  readonly allowAnyFileSystem?: boolean
+}
+
+const CREATE_HELP = `
+A slot takes 256 bytes, reserved at once. A space without SLOTS gets 16384, fewer so that the file has at most 16 MiB.
+Whoever may write the file can lock, and can break it: --mode 660 for a group of programs that trust each other.
+
+Examples:
+  locktable create
+  locktable --table /run/backup/locks create --space group --space snapshot:4096 --mode 660
+`
+
+const REMOVE_HELP = `
+Only a table that nobody is in is removed: "locktable status" shows who is.
+
+Example:
+  locktable --table /run/backup/locks remove
+`
+
+const MAX_SPACES = 16
+const MAX_SLOTS = 2 ** 22
 
 export function addManage(program: Command): void {
-  program.command('create')
+  addTableOptions(program.command('create'))
     .summary('make a table')
-    .description('Makes the table file, complete and reserved, and fails if it is there already.')
+    .description('Makes the table file, complete and reserved; fails if it is there already. Programs, and "run", make it themselves where they may.')
     .option('--space <name[:slots]>', 'a lockspace, in rank order; may be repeated (default: one, "default")', collectSpace, [])
-    .option('--mode <octal>', 'permissions of the file', parseMode, 0o600)
-    .option('--allow-any-file-system', 'accept a file system that is no tmpfs')
-    .addHelpText('after', '\nExample:\n  locktable --table /run/backup/locks create --space group --space snapshot:4096 --mode 660\n')
-    .action(async (options: { space: SpaceOption[]; mode: number; allowAnyFileSystem?: boolean }, command: Command) => {
-      const path = command.optsWithGlobals<GlobalOptions>().table
-      const table = await LockTable.open(path, {
-        exclusive: true, fileMode: options.mode, requireTmpfs: !options.allowAnyFileSystem, watch: false, label: 'locktable create',
-        spaces: options.space.length === 0 ? undefined : options.space,
-      })
-      const { sizeBytes, spaces } = table.inspect()
-      await table.close()
-      print(`made ${path}: ${spaces.map(space => `${space.name} (${space.slotCount} slots)`).join(', ')}; ${sizeBytes} bytes`)
+    .option('--mode <octal>', 'permissions of the file, whatever the umask', parseMode, 0o600)
+    .option('--allow-any-file-system', 'also where it is not in memory')
+    .addHelpText('after', CREATE_HELP + exitHelp({ [EXIT.MISSING]: 'there is no directory for the table', [EXIT.CREATE]: true }))
+    .action(async (_options: CreateOptions, command: Command) => {
+      await create(command.optsWithGlobals<CreateOptions>())
     })
-  program.command('remove')
+  addTableOptions(program.command('remove'))
     .summary('remove a table that nobody uses')
     .description('Removes the table file. Refuses while participants live.')
-    .action(async (_options: object, command: Command) => {
-      const path = command.optsWithGlobals<GlobalOptions>().table
-      await LockTable.remove(path)
-      print(`removed ${path}`)
+    .addHelpText('after', REMOVE_HELP + exitHelp({ [EXIT.BUSY]: 'somebody is in the table: it stays' }))
+    .action(async (_options: TableOptions, command: Command) => {
+      const options = command.optsWithGlobals<TableOptions>()
+      await LockTable.remove(tablePath(options), { ownerUid: options.trustOwner })
+      print(`removed ${visible(tablePath(options))}`)
     })
-  program.command('evict')
-    .summary("break a participant's locks by force")
-    .description('Declares a participant dead: its locks go to the next, marked as abandoned. What it runs at this moment runs on: be sure that it is ' +
-      'harmless, or stopped.')
-    .argument('[participant]', 'its number, from status', parseWhole(1, 127))
-    .option('--pid <pid>', 'every participant of this process instead', parseWhole(1, 2 ** 31 - 1))
-    .option('-y, --yes', 'do not ask')
-    .action(evict)
 }
 
-async function evict(number: number | undefined, options: { pid?: number; yes?: boolean }, command: Command): Promise<void> {
-  if ((number === undefined) === (options.pid === undefined)) command.error('error: name either a participant or --pid', { exitCode: EXIT.USAGE })
-  const table = await openTable(command.optsWithGlobals<GlobalOptions>().table, { create: false, watch: false })
-  try {
-    const chosen = table.inspect().participants.filter(p => p.state === 'live' && p.number !== table.participantNumber &&
-      (number === undefined ? p.pid === options.pid : p.number === number))
-    if (chosen.length === 0) {
-      complain('there is no such live participant')
-      process.exitCode = EXIT.CONFLICT
-      return
-    }
-    const list = chosen.map(p => `${p.number} (pid ${p.pid}, ${p.label})`).join(', ')
-    if (!options.yes && !(await confirm(`Break the locks of ${list}?`))) {
-      process.exitCode = EXIT.CONFLICT
-      return
-    }
-    for (const participant of chosen) table.evict(participant.number)
-    print(`evicted ${list}`)
-  } finally {
-    await table.close()
-  }
+async function create(options: CreateOptions): Promise<void> {
+  const path = tablePath(options)
+  const twice = options.space.find((space, i) => options.space.findIndex(other => other.name === space.name) < i)
+  if (twice !== undefined) throw new UsageError(`--space ${twice.name} is named twice`)
+  const table = await LockTable.open(path, {
+    exclusive: true, fileMode: options.mode, requireTmpfs: options.allowAnyFileSystem !== true, watch: false, label: 'locktable create',
+    spaces: options.space.length === 0 ? undefined : options.space,
+  }).catch((error: unknown) => {
+    throw error instanceof RangeError ? new UsageError(error.message.replace('options.spaces', 'the spaces')) : error
+  })
+  const { sizeBytes, spaces } = table.inspect()
+  await table.close()
+  print(`made ${visible(path)}: ${spaces.map(space => `${visible(space.name)} (${space.slotCount} slots)`).join(', ')}; ${(sizeBytes / 2 ** 20).toFixed(1)} MiB`)
 }
 
-/** Asks on a terminal; without one the answer is no. */
-async function confirm(question: string): Promise<boolean> {
-  if (!process.stdin.isTTY) {
-    complain(`${question} (there is no terminal to ask: say --yes)`)
-    return false
-  }
-  const reader = createInterface({ input: process.stdin, output: process.stderr })
-  const answer = await reader.question(`${question} [y/N] `)
-  reader.close()
-  return /^y(es)?$/i.test(answer.trim())
-}
-
-function collectSpace(text: string, spaces: SpaceOption[]): SpaceOption[] {
-  const match = /^([^:]+)(?::(\d+))?$/.exec(text)
-  if (match?.[1] === undefined) throw new InvalidArgumentError('it must be NAME or NAME:SLOTS.')
-  return [...spaces, { name: match[1], slots: match[2] === undefined ? undefined : Number(match[2]) }]
+function collectSpace(text: string, spaces: readonly SpaceOption[]): SpaceOption[] {
+  const match = /^(.+?)(?::(\d+))?$/.exec(text)
+  const [, name = '', slots] = match ?? []
+  if (name === '' || Buffer.byteLength(name) > 48) throw new InvalidArgumentError('it must be NAME or NAME:SLOTS, the name of at most 48 bytes.')
+  if (slots !== undefined && (Number(slots) < 1 || Number(slots) > MAX_SLOTS)) throw new InvalidArgumentError(`SLOTS must be from 1 to ${MAX_SLOTS}.`)
+  if (spaces.length >= MAX_SPACES) throw new InvalidArgumentError(`there may be at most ${MAX_SPACES}.`)
+  return [...spaces, { name, slots: slots === undefined ? undefined : Number(slots) }]
 }
 
 function parseMode(text: string): number {
-  if (!/^[0-7]{3,4}$/.test(text)) throw new InvalidArgumentError('it must be octal, like 660.')
+  if (!/^0?[0-7]{3}$/.test(text)) throw new InvalidArgumentError('it must be octal, like 660.')
   return parseInt(text, 8)
 }

@@ -1,126 +1,160 @@
 /**
  * run.ts: `locktable run`: holds a lock while a command runs, like flock(1).
  *
- * Unlike with flock(1) the lock is this process's, not the command's: if this process is killed with -9, the lock passes on (as abandoned)
- * although the command may still run. A command whose lock must outlive its launcher should link the library instead.
+ * WHERE IT DIFFERS FROM flock(1), and why
+ *   The lock is this process's, not the command's. With flock(1) the command inherits the open file and with it the lock: if flock is
+ *   killed with -9, the lock stays until the command, and everything it has left running, has ended. Here the lock passes on at once, as
+ *   abandoned, although the command may still run; in return nothing that the command leaves behind keeps the lock.
+ *   Signals are passed to the command; flock(1) dies of them and leaves the command alone (supervise.ts).
+ *   A lock can be lost: evicted by an operator, or the table removed. See --on-loss.
  */
-import { spawn } from 'node:child_process'
-import { constants } from 'node:os'
-import type { Command } from 'commander'
-import { LockTimeoutError, type TableGuard } from '../index.js'
-import { type GlobalOptions, openTable, parseSeconds, parseWhole } from './common.js'
-import { EXIT } from './exit-codes.js'
-import { complain, duration } from './output.js'
+import { resolve } from 'node:path'
+import { type Command, Option } from 'commander'
+import { LockAbortedError, LockTimeoutError, type LockHandle, type LockTable, type TableGuard } from '../index.js'
+import { type TableOptions, addTableOptions, openOrMakeTable, parseName, parseSeconds, parseWhole, spaceOf } from './common.js'
+import { EXIT, Refusal, UsageError, exitHelp } from './exit-codes.js'
+import { complain, duration, visible } from './output.js'
+import { Incoming, type Outcome, dieBy, superviseCommand } from './supervise.js'
 
-interface RunOptions {
+interface RunOptions extends TableOptions {
   readonly shared?: boolean
+  readonly exclusive?: boolean
   readonly timeout?: number
   readonly wait: boolean
+  readonly nonblock?: boolean
   readonly conflictExitCode: number
   readonly space?: string
   readonly command?: string
+  readonly onLoss: 'warn' | 'kill'
+  readonly failAbandoned?: boolean
+  readonly quiet?: boolean
   readonly verbose?: boolean
+  readonly allowAnyFileSystem?: boolean
 }
 
-const FORWARDED = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2', 'SIGCONT', 'SIGWINCH'] as const
+const HELP = `
+The command finds in its environment
+  LOCKTABLE                 the table's path: a locktable that it calls uses the same one
+  LOCKTABLE_EPOCH, LOCKTABLE_VERSION
+                            a fencing token: the version rises with every exclusive hold, the epoch is of this table alone
+  LOCKTABLE_ABANDONED_PID   only if the last exclusive holder of the name died before it released it: its process id, 0 if unknown
 
-export function addRun(program: Command): void {
-  program.command('run')
-    .summary('hold a lock while a command runs, like flock(1)')
-    .description('Takes the lock NAME, runs the command, releases the lock. Signals go to the command, its exit status comes back.')
-    .argument('<name>', 'the lock, a string')
-    .argument('[command...]', 'the command and its arguments, behind --')
-    .option('-s, --shared', 'a shared lock (default: exclusive)')
-    .option('-w, --timeout <seconds>', 'give up after so long; fractions allowed', parseSeconds)
-    .option('-n, --no-wait', 'give up at once')
-    .option('-E, --conflict-exit-code <number>', 'exit status when giving up', parseWhole(0, 255), EXIT.CONFLICT)
-    .option('-c, --command <text>', 'run the text by /bin/sh instead of a command')
-    .option('--space <name>', "the lock's space (default: the table's first)")
-    .option('--verbose', 'say how long it took to get the lock')
-    .addHelpText('after', `
-The command finds LOCKTABLE_VERSION and LOCKTABLE_EPOCH (a fencing token) in its environment, and LOCKTABLE_ABANDONED_PID if the lock's
-last holder died. If this process is killed with -9, the lock passes on although the command may still run.
+Signals: SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are passed to the command. What the terminal itself
+sends to a foreground job (^C, ^\\, ^Z) reaches the command anyway and is not sent twice. While waiting for the lock they end the wait.
+
+If locktable itself is killed with -9, the lock passes on at once, marked as abandoned, although the command may still run. (With flock(1)
+the lock would stay until the command ends.) Where that matters, let the command die along: locktable run NAME -- setpriv --pdeathsig KILL CMD.
+
+If the lock is lost while the command runs (locktable evict, or the table was removed), locktable says so on stderr and, with
+--on-loss=kill, ends the command by SIGTERM, after ten seconds by SIGKILL. In both cases the exit status is 76.
+
+Two names may share a slot, and then a lock. A command that takes a second lock should take it in another --space, in rank order.
 
 Examples:
   locktable run vm/100 -- backup-one 100
-  locktable run --shared --timeout 2.5 datastore -c 'du -s /backup'
-`)
+  locktable run --shared --timeout 2.5 datastore -c 'du -s /backup | sort'
+  locktable run --no-wait -E 75 nightly -- prune --keep 7
+`
+
+const EXITS = exitHelp({
+  [EXIT.OK]: "the command's own status, whatever it is; ended by a signal, locktable ends by the same one\n       (128 + n for those that dump core)",
+  [EXIT.CONFLICT]: true, [EXIT.MISSING]: 'there is no directory for the table', [EXIT.COMMAND]: true, [EXIT.CREATE]: true, [EXIT.LOST]: true, [EXIT.ABANDONED]: true,
+})
+
+export function addRun(program: Command): void {
+  addTableOptions(program.command('run'))
+    .summary('hold a lock while a command runs, like flock(1)')
+    .description('Takes the lock NAME, runs the command, releases the lock. Makes the table if there is none.')
+    .usage('[options] <name> -- <command> [arguments…]\n       locktable run [options] <name> -c <text>')
+    .argument('<name>', 'the lock, a string of at most 1024 characters', parseName)
+    .argument('[command...]', 'the command and its arguments, behind --')
+    .option('-s, --shared', 'a shared lock')
+    .option('-x, --exclusive', 'an exclusive lock (the default)')
+    .option('-w, --timeout <seconds>', 'give up after so long; fractions allowed, 0 tries once (default: no limit)', parseSeconds)
+    .option('-n, --no-wait', 'give up at once')
+    .addOption(new Option('--nonblock').hideHelp())
+    .option('-E, --conflict-exit-code <number>', 'exit status when giving up', parseWhole(0, 255), EXIT.CONFLICT)
+    .option('-c, --command <text>', 'run the text by /bin/sh')
+    .option('--space <name>', "the lock's space (default: the table's first)")
+    .addOption(new Option('--on-loss <what>', 'if the lock is lost while the command runs').choices(['warn', 'kill']).default('warn'))
+    .option('--fail-abandoned', 'do not run if the last holder died: leave it to somebody who repairs, by a run without this option')
+    .option('-q, --quiet', 'do not say that the last holder died')
+    .option('--verbose', 'say how long it took to get the lock')
+    .option('--allow-any-file-system', 'make a missing table also where it is not in memory')
+    .addHelpText('after', HELP + EXITS)
     .passThroughOptions()
-    .action(async (name: string, words: string[], options: RunOptions, command: Command) => {
-      process.exitCode = await run(name, words, options, command.optsWithGlobals<GlobalOptions>().table, command)
+    .action(async (name: string, words: string[], _options: RunOptions, command: Command) => {
+      const options = command.optsWithGlobals<RunOptions>()
+      const outcome = await run(name, commandLine(words, options), options)
+      if (outcome.signal !== undefined) dieBy(outcome.signal)
+      process.exitCode = outcome.status
     })
 }
 
-async function run(name: string, words: readonly string[], options: RunOptions, path: string, command: Command): Promise<number> {
-  const { file, args } = commandLine(words, options, command)
-  const table = await openTable(path, { label: `run ${name}` })
+/** `-- CMD …`, or `-c TEXT` before or behind the name, as flock(1) has it. */
+function commandLine(words: readonly string[], options: RunOptions): readonly [file: string, ...args: string[]] {
+  const [first, ...rest] = words[0] === '--' ? words.slice(1) : words
+  if (options.command !== undefined) {
+    if (first !== undefined) throw new UsageError('either -c or a command, not both')
+    return ['/bin/sh', '-c', options.command]
+  }
+  if (first === undefined) throw new UsageError('missing the command to run')
+  if (words[0] !== '--' && (first === '-c' || first === '--command')) {
+    const [text, ...more] = rest
+    if (text === undefined || more.length > 0) throw new UsageError(`${first} takes exactly one argument`)
+    return ['/bin/sh', '-c', text]
+  }
+  return [first, ...rest]
+}
+
+async function run(name: string, argv: readonly [string, ...string[]], options: RunOptions): Promise<Outcome> {
+  if (options.shared && options.exclusive) throw new UsageError('either --shared or --exclusive, not both')
+  const incoming = new Incoming()
+  const table = await openOrMakeTable(options, { label: `run ${name}` })
   try {
     const began = performance.now()
-    const guard = await acquire(options.space === undefined ? table.spaces[0]?.handle(name) : table.space(options.space).handle(name), options)
-    if (guard === undefined) {
-      if (options.verbose) complain(`${name}: failed to get the lock`)
-      return options.conflictExitCode
+    const guard = await acquire(spaceOf(table, options.space).handle(name), options, incoming)
+    if (guard === 'conflict') {
+      if (options.verbose) complain(`${visible(name)}: failed to get the lock`)
+      return { status: options.conflictExitCode }
     }
-    if (options.verbose) complain(`${name}: got the lock after ${duration(performance.now() - began)}`)
-    if (guard.abandoned !== undefined) complain(`${name}: its last holder died (pid ${guard.abandoned.pid ?? 'unknown'})`)
-    const status = await supervise(file, args, guard, table.epoch)
-    const kept = guard.release()
-    return !kept && status === EXIT.OK ? EXIT.LOST : status
+    if (guard === 'interrupted' || incoming.first !== undefined) return { status: EXIT.CONFLICT, signal: incoming.first }
+    if (options.verbose) complain(`${visible(name)}: got the lock after ${duration(performance.now() - began)}`)
+    tellAbandoned(name, guard, options)
+    return await runHolding(argv, guard, table, options, incoming)
   } finally {
-    await table.close()
+    await table.close() // a guard that was not released stays abandoned: what --fail-abandoned wants
+    incoming.ignore()
   }
 }
 
-/** What is behind NAME: `-- CMD ARG…`, `CMD ARG…`, or, as with flock(1), `-c TEXT`. */
-function commandLine(words: readonly string[], options: RunOptions, command: Command): { file: string; args: readonly string[] } {
-  const text = options.command ?? (words[0] === '-c' && words.length === 2 ? words[1] : undefined)
-  if (text !== undefined && options.command !== undefined && words.length > 0) {
-    command.error('error: either -c or a command, not both', { exitCode: EXIT.USAGE })
+async function runHolding(argv: readonly [string, ...string[]], guard: TableGuard, table: LockTable, options: RunOptions, incoming: Incoming): Promise<Outcome> {
+  const environment: NodeJS.ProcessEnv = {
+    ...process.env, LOCKTABLE: resolve(table.path), LOCKTABLE_EPOCH: table.epoch.toString(), LOCKTABLE_VERSION: guard.version.toString(),
   }
-  if (text !== undefined) return { file: '/bin/sh', args: ['-c', text] }
-  const [file, ...args] = words[0] === '--' ? words.slice(1) : words
-  if (file === undefined) command.error('error: missing the command to run', { exitCode: EXIT.USAGE })
-  return { file, args }
+  delete environment['LOCKTABLE_ABANDONED_PID'] // of a locktable around us
+  if (guard.abandoned !== undefined) environment['LOCKTABLE_ABANDONED_PID'] = String(guard.abandoned.pid ?? 0)
+  const outcome = await superviseCommand(argv, environment, incoming, guard.signal, options.onLoss)
+  if (guard.release()) return outcome
+  complain(`${visible(String(guard.name))}: the lock was lost before the command ended (${outcome.signal ?? `status ${outcome.status}`})`)
+  return { status: EXIT.LOST }
 }
 
-async function acquire(
-  handle: { tryLock(o: object): TableGuard | undefined; lock(o: object): Promise<TableGuard> } | undefined, options: RunOptions,
-): Promise<TableGuard | undefined> {
+async function acquire(handle: LockHandle, options: RunOptions, incoming: Incoming): Promise<TableGuard | 'conflict' | 'interrupted'> {
   const mode = options.shared ? 'shared' as const : 'exclusive' as const
-  if (!options.wait) return handle?.tryLock({ mode })
+  if (!options.wait || options.nonblock) return handle.tryLock({ mode }) ?? 'conflict'
   try {
-    return await handle?.lock({ mode, timeoutMs: options.timeout })
+    return await handle.lock({ mode, timeoutMs: options.timeout, signal: incoming.signal })
   } catch (error) {
-    if (error instanceof LockTimeoutError) return undefined
+    if (error instanceof LockTimeoutError) return 'conflict'
+    if (error instanceof LockAbortedError) return 'interrupted'
     throw error
   }
 }
 
-/** Runs the command to its end. @returns the exit status to pass on */
-function supervise(file: string, args: readonly string[], guard: TableGuard, epoch: bigint): Promise<number> {
-  return new Promise(resolve => {
-    const abandoned = guard.abandoned === undefined ? {} : { LOCKTABLE_ABANDONED_PID: String(guard.abandoned.pid ?? 0) }
-    const child = spawn(file, args, {
-      stdio: 'inherit',
-      env: { ...process.env, LOCKTABLE_VERSION: guard.version.toString(), LOCKTABLE_EPOCH: epoch.toString(), ...abandoned },
-    })
-    const forward = (signal: NodeJS.Signals): void => {
-      child.kill(signal)
-    }
-    for (const signal of FORWARDED) process.on(signal, forward)
-    guard.signal.addEventListener('abort', () => {
-      complain(`the lock was lost while the command runs: ${(guard.signal.reason as Error).message}`)
-    })
-    const settle = (status: number): void => {
-      for (const signal of FORWARDED) process.off(signal, forward)
-      resolve(status)
-    }
-    child.on('error', error => {
-      complain(`cannot run ${file}: ${error.message}`)
-      settle(EXIT.COMMAND)
-    })
-    child.on('exit', (code, signal) => {
-      settle(code ?? 128 + (signal === null ? 0 : constants.signals[signal]))
-    })
-  })
+function tellAbandoned(name: string, guard: TableGuard, options: RunOptions): void {
+  if (guard.abandoned === undefined) return
+  const text = `${visible(name)}: its last holder died${guard.abandoned.pid === undefined ? '' : ` (pid ${guard.abandoned.pid})`}`
+  if (options.failAbandoned) throw new Refusal(`${text}; not run`, EXIT.ABANDONED)
+  if (!options.quiet) complain(text)
 }

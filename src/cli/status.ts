@@ -1,93 +1,144 @@
 /**
- * status.ts: `locktable status` and `locktable inspect`: the table as it is now.
+ * status.ts: `locktable status` and `locktable inspect`: the table as it is now. Looking takes no lock, but joins the table as a
+ * participant for that long; the looker leaves itself out of what it shows.
  */
-import type { Command } from 'commander'
-import type { LockTable, SlotReport, TableReport } from '../index.js'
-import { type GlobalOptions, openTable } from './common.js'
-import { duration, json, print, table as printTable } from './output.js'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Command, Option } from 'commander'
+import { type LockTable, type ParticipantReport, type SlotReport, type TableReport } from '../index.js'
+import { type TableOptions, addTableOptions, openTable, parseName, parseSeconds, spaceOf } from './common.js'
+import { EXIT, exitHelp } from './exit-codes.js'
+import { duration, isTerminal, json, paint, print, table as printTable, together, visible } from './output.js'
 
-interface LookOptions {
+interface LookOptions extends TableOptions {
   readonly json?: boolean
   readonly space?: string
+  readonly watch?: boolean
+  readonly interval: number
 }
+
+const STATUS_HELP = `
+Columns: AGE is the time since a participant joined, WAITING how many slots it waits for; FOR is the time since the latest hold of a slot
+began. NAME is that of the latest holder: names may share a slot. "abandoned by" names dead holders about whom nobody has been told yet.
+
+With --json: one object with path, sizeBytes, createdAt, epoch, spaces, participants, slots, waitsFor, cycles. Times are milliseconds in
+fields ending in Ms, 64-bit numbers are decimal strings. With --watch: one such object a line.
+
+Examples:
+  locktable status
+  locktable status --watch --interval 0.5
+  locktable status --json | jq '.slots[] | select(.heldMs > 60000) | .name'
+`
+
+const INSPECT_HELP = `
+Examples:
+  locktable inspect vm/100
+  locktable inspect --space snapshot --json vm/100/2026-11-21 | jq .holders
+`
 
 export function addStatus(program: Command): void {
-  program.command('status')
+  addTableOptions(program.command('status'))
     .summary('the table, who is in it, what is held and waited for')
-    .description('Shows the table, its participants, and every slot that is held, waited for or abandoned. Takes no lock.')
-    .option('--json', 'for programs: one JSON object')
-    .addHelpText('after', '\nExamples:\n  locktable status\n  locktable --table /run/backup/locks status --json | jq .slots\n')
-    .action(async (options: LookOptions, command: Command) => {
-      await look(command, table => {
-        const report = withoutUs(table.inspect(), table.participantNumber)
-        print(options.json ? json(report) : statusText(report))
-      })
+    .description('Shows the table, its participants, and every slot that is held, waited for or abandoned, and deadlocks. Takes no lock.')
+    .option('--json', 'for programs')
+    .option('--watch', 'again and again, until interrupted')
+    .addOption(new Option('--interval <seconds>', 'of --watch').argParser(parseSeconds).default(1000, '1'))
+    .addHelpText('after', STATUS_HELP + exitHelp({ [EXIT.LOST]: '--watch: the table was removed' }))
+    .action(async (_options: LookOptions, command: Command) => {
+      await status(command.optsWithGlobals<LookOptions>())
     })
-  program.command('inspect')
+  addTableOptions(program.command('inspect'))
     .summary('one name: its slot, holders, waiters, version')
     .description('Shows the slot of NAME, in use or not. Other names may share the slot. Takes no lock.')
-    .argument('<name>', 'the lock, a string')
+    .argument('<name>', 'the lock, a string', parseName)
     .option('--space <name>', "the lock's space (default: the table's first)")
-    .option('--json', 'for programs: one JSON object')
-    .action(async (name: string, options: LookOptions, command: Command) => {
-      await look(command, table => {
-        const report = table.inspectName(name, options.space)
-        print(options.json ? json(report) : slotText(name, report))
-      })
+    .option('--json', 'for programs: one object')
+    .addHelpText('after', INSPECT_HELP + exitHelp())
+    .action(async (name: string, _options: LookOptions, command: Command) => {
+      await inspect(name, command.optsWithGlobals<LookOptions>())
     })
 }
 
-async function look(command: Command, show: (table: LockTable) => void): Promise<void> {
-  const table = await openTable(command.optsWithGlobals<GlobalOptions>().table, { create: false, watch: false, label: 'locktable status' })
+async function status(options: LookOptions): Promise<void> {
+  const table = await openTable(options, { watch: options.watch === true, label: 'locktable status' })
   try {
-    show(table)
+    do {
+      const report = withoutUs(table)
+      if (options.json) print(json(report, options.watch === true))
+      else if (options.watch && isTerminal) print(`\x1b[H${statusText(report).replaceAll('\n', '\x1b[K\n')}\x1b[K\n\x1b[J`)
+      else print(`${statusText(report)}\n${options.watch ? '\n' : ''}`)
+      if (options.watch) await sleep(options.interval)
+    } while (options.watch)
+  } finally {
+    await table.close()
+  }
+}
+
+async function inspect(name: string, options: LookOptions): Promise<void> {
+  const table = await openTable(options, { watch: false, label: 'locktable inspect' })
+  try {
+    const report = table.inspectName(name, spaceOf(table, options.space).name)
+    print(options.json ? json({ asked: name, ...report }) : slotText(name, report, table.inspect().participants))
   } finally {
     await table.close()
   }
 }
 
 /** The looker is no news. */
-function withoutUs(report: TableReport, own: number): TableReport {
-  return { ...report, participants: report.participants.filter(participant => participant.number !== own) }
+function withoutUs(table: LockTable): TableReport {
+  const report = table.inspect()
+  return { ...report, participants: report.participants.filter(participant => participant.number !== table.participantNumber) }
 }
 
 function statusText(report: TableReport): string {
-  const spaces = report.spaces.map(space => `${space.name} (${space.slotCount} slots)`).join(', ')
+  const { participants, slots } = report
   const parts = [
-    `table         ${report.path}, ${(report.sizeBytes / 2 ** 20).toFixed(1)} MiB, made ${report.createdAt.toISOString()}`,
-    `spaces        ${spaces}`,
-    '',
-    report.participants.length === 0 ? 'no participants' : printTable(
+    printTable([], [
+      [paint.dim('table'), `${visible(report.path)}, ${(report.sizeBytes / 2 ** 20).toFixed(1)} MiB, made ${report.createdAt.toISOString().replace('.000', '')}`],
+      [paint.dim('spaces'), report.spaces.map(space => `${visible(space.name)} (${space.slotCount} slots)`).join(', ')],
+    ]),
+    participants.length === 0 ? 'no participants' : printTable(
       ['PARTICIPANT', 'PID', 'STATE', 'AGE', 'WAITING', 'LABEL'],
-      report.participants.map(p => [String(p.number), String(p.pid), p.state, duration(p.ageMs), String(p.waitingCount), p.label]),
-    ),
-    '',
-    report.slots.length === 0 ? 'nothing is held or waited for' : printTable(
-      ['SPACE', 'NAME', 'HELD BY', 'FOR', 'WAITING', 'NOTES'], report.slots.map(slotRow)),
+      participants.map(p => [String(p.number), String(p.pid), stateText(p.state), duration(p.ageMs), String(p.waitingCount), visible(p.label)])),
+    slots.length === 0 ? 'nothing is held or waited for' : printTable(['SPACE', 'NAME', 'HELD BY', 'FOR', 'WAITING', 'NOTES'], slots.map(slotRow)),
   ]
-  for (const cycle of report.cycles) parts.push('', `DEADLOCK: participants ${[...cycle, cycle[0]].join(' -> ')} wait for each other`)
-  return parts.join('\n')
+  for (const cycle of report.cycles) {
+    const pids = cycle.map(number => participants.find(p => p.number === number)?.pid ?? '?')
+    parts.push(paint.bold(paint.red(`DEADLOCK: participants ${[...cycle, cycle[0]].join(' -> ')} wait for each other (pids ${pids.join(', ')})`)))
+  }
+  return parts.join('\n\n')
+}
+
+function stateText(state: ParticipantReport['state']): string {
+  return state === 'live' ? paint.green(state) : paint.red(state)
 }
 
 function slotRow(slot: SlotReport): string[] {
-  const holders = slot.holders.map(holder => `${holder.pid} ${holder.mode}${holder.state === 'live' ? '' : ` (${holder.state})`}`)
+  const holders = slot.holders.map(holder => `${holder.pid} ${holder.mode}${holder.state === 'live' ? '' : ` (${stateText(holder.state)})`}`)
   const waiters = slot.waiters.map(waiter => `${waiter.pid} ${waiter.mode}${waiter.waitingMs === undefined ? '' : ` ${duration(waiter.waitingMs)}`}`)
-  const notes = slot.abandonedByPids.map(pid => `abandoned by ${pid}`)
-  return [slot.space, slot.nameIsCut ? `${slot.name}…` : slot.name, holders.join('\n') || '-', duration(slot.heldMs), waiters.join('\n') || '-', notes.join('\n')]
+  const notes = slot.abandonedByPids.map(pid => paint.yellow(`abandoned by ${pid}`))
+  return [visible(slot.space), nameText(slot), together(holders), duration(slot.heldMs), together(waiters), notes.length === 0 ? '' : together(notes)]
 }
 
-function slotText(name: string, slot: SlotReport): string {
-  const lines = [
-    `name          ${name}`,
-    `slot          ${slot.slot} of space ${slot.space}`,
-    `version       ${slot.version}`,
-    `latest name   ${slot.name === '' ? '-' : slot.name}${slot.name === '' || slot.name === name ? '' : '  (another name in the same slot)'}`,
-    `contended     ${slot.contended} times`,
-    `held for      ${duration(slot.heldMs)}`,
+function nameText(slot: SlotReport): string {
+  return `${visible(slot.name)}${slot.nameIsCut ? '…' : ''}`
+}
+
+function slotText(name: string, slot: SlotReport, participants: readonly ParticipantReport[]): string {
+  const about = (number: number, pid: number): string => {
+    const label = participants.find(p => p.number === number)?.label ?? ''
+    return `pid ${pid}, participant ${number}${label === '' ? '' : ` (${visible(label)})`}`
+  }
+  const another = slot.name === '' || slot.name === name || (slot.nameIsCut && name.startsWith(slot.name)) ? '' : '  (another name in the same slot)'
+  const rows = [
+    ['name', visible(name)],
+    ['slot', `${slot.slot} of space ${visible(slot.space)}`],
+    ['version', String(slot.version)],
+    ['latest name', slot.name === '' ? '-' : nameText(slot) + another],
+    ['contended', `${slot.contended} times`],
+    ['state', slot.holders.length === 0 ? 'free' : `held ${slot.holders[0]?.mode ?? ''}, latest for ${duration(slot.heldMs)}`],
+    ...slot.holders.map(holder => ['holder', `${about(holder.participant, holder.pid)}, ${holder.mode}${holder.state === 'live' ? '' : `, ${holder.state}`}`]),
+    ...slot.waiters.map(waiter => ['waiter', `${about(waiter.participant, waiter.pid)}, ${waiter.mode}, for ${duration(waiter.waitingMs)}`]),
+    ...slot.abandonedByPids.map(pid => ['abandoned', `by pid ${pid}: its name has not been locked exclusively since`]),
   ]
-  for (const holder of slot.holders) lines.push(`holder        pid ${holder.pid}, ${holder.mode}, ${holder.state}`)
-  for (const waiter of slot.waiters) lines.push(`waiter        pid ${waiter.pid}, ${waiter.mode}, for ${duration(waiter.waitingMs)}`)
-  for (const pid of slot.abandonedByPids) lines.push(`abandoned     by pid ${pid}; its name has not been locked exclusively since`)
-  if (slot.holders.length === 0) lines.push('free')
-  return lines.join('\n')
+  return printTable([], rows.map(([what = '', text = '']) => [paint.dim(what), text]))
 }
