@@ -15,6 +15,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { LockTable, type TableGuard } from '../src/index.js'
 import { Baseline, RECOVERING_LOCKS } from './lib/baseline.js'
 import { isChosen } from './lib/harness.js'
 import { questionOptions } from './lib/question.js'
@@ -24,7 +25,7 @@ import { type SharedWords, makeSharedWords } from './lib/shared-words.js'
 import { median, percentile } from './lib/stats.js'
 import { TSX_ARGS } from './lib/tsx.js'
 import type { RecoveryTask } from './members/recovery.js'
-import { OURS } from './peers/locktable.js'
+import { OURS, tablePath } from './peers/locktable.js'
 import { MACHINE_PEERS } from './peers/machine.js'
 
 const BASELINES = RECOVERING_LOCKS.filter(lock => lock !== 'ofd' && lock !== 'flock-double-stat')
@@ -41,7 +42,7 @@ const PATIENCE_MS = 20_000
 interface Contender {
   readonly group: string
   readonly name: string
-  /** Some kills. @returns the recovery of each, in ns (C says only quantiles of a batch: see `figures`) */
+  /** At most BATCH kills. @returns how long the recovery of each took, in ns */
   kill(kills: number, residentMib: number): Promise<number[]>
   /** What was counted under the lock. */
   readonly counted?: () => number
@@ -68,6 +69,18 @@ async function untilAsleep(pid: number): Promise<void> {
   }
 }
 
+/** Names that do not share a slot of the table in `directory`, or holders of one batch would wait for each other. */
+async function namesApart(directory: string): Promise<string[]> {
+  await using table = LockTable.openSync(tablePath(directory))
+  const guards = new Map<string, TableGuard>()
+  for (let i = 0; guards.size < BATCH; i++) {
+    const guard = table.tryLock(`vm-${i}`)
+    if (guard !== undefined) guards.set(`vm-${i}`, guard)
+  }
+  for (const guard of guards.values()) guard.release()
+  return [...guards.keys()]
+}
+
 class PeerContender implements Contender {
   readonly group: string
   readonly name: string
@@ -75,7 +88,7 @@ class PeerContender implements Contender {
   readonly #words: SharedWords = makeSharedWords(STRIDE * (2 + BATCH))
   readonly #children = new Set<ChildProcess>()
   #waiter: ChildProcess | undefined
-  #names = 0
+  #names: readonly string[] | undefined
 
   constructor(group: string, name: string, directory: string) {
     this.group = group
@@ -88,8 +101,9 @@ class PeerContender implements Contender {
 
   async kill(kills: number, residentMib: number): Promise<number[]> {
     const waiter = this.#waiter ??= await this.#startWaiter()
+    const names = this.#names ??= await namesApart(this.#directory)
     const holders = Array.from({ length: kills }, (_, i) => {
-      const name = `vm-${this.#names++}`
+      const name = names[i]!
       const at = STRIDE * (2 + i)
       this.#words.write(at + ENTERED_NS, 0)
       return { name, at, child: this.#start({ role: 'holder', name, at, residentMib }) }
@@ -141,7 +155,7 @@ class PeerContender implements Contender {
   }
 }
 
-/** The baseline program kills as often as it is told, one by one; its quantiles of one kill are that kill. */
+/** One kill per run of the baseline program, so that its quantiles are that kill. */
 function baselineContender(baseline: Baseline, name: (typeof BASELINES)[number], directory: string): Contender {
   const kill = async (kills: number, residentMib: number): Promise<number[]> => {
     const recoveries: number[] = []
@@ -170,7 +184,7 @@ async function measureKills(contenders: readonly Contender[], kills: number, res
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ kills: 40, 'resident-mib': undefined }, { kills: 1, 'resident-mib': 0 })
+  const options = questionOptions({ kills: 24, 'resident-mib': undefined }, { kills: 1, 'resident-mib': 0 })
   const environment = environmentNow()
   printEnvironment(environment)
   using scratch = makeScratch()
@@ -191,23 +205,22 @@ async function main(): Promise<void> {
   const cases = residentMib === undefined ? [{ count: kills, mib: 0 }, { count: Math.ceil(kills / 2), mib: 256 }] : [{ count: kills, mib: residentMib }]
   const measured: object[] = []
   let total = 0
-  let counters: object[] = []
   try {
     for (const { count, mib } of cases) {
       measured.push(await measureKills(contenders, count, mib))
       total += count
     }
-    counters = contenders.flatMap(({ name, counted }) => {
+    const counters = contenders.flatMap(({ name, counted }) => {
       const counter = counted?.()
       if (counter === undefined) return []
       if (counter !== 2 * total) throw new Error(`${name} does not exclude: ${2 * total} holders, counted ${counter}`)
       return [{ name, holders: 2 * total, counter }]
     })
+    for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
+    if (options.json !== undefined) writeJson(options.json, 'recovery', environment, { cases: measured, counters, skipped })
   } finally {
     for (const contender of contenders) contender.close?.()
   }
-  for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
-  if (options.json !== undefined) writeJson(options.json, 'recovery', environment, { cases: measured, counters, skipped })
 }
 
 await main()
