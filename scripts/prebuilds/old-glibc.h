@@ -8,9 +8,11 @@
 
 #if defined(__x86_64__)
 #define LOCKTABLE_OLDEST "GLIBC_2.2.5"
+#define LOCKTABLE_OLDEST_SETCLOCK "GLIBC_2.3.3"
 #define LOCKTABLE_STAT_VERSION 1
 #elif defined(__aarch64__)
 #define LOCKTABLE_OLDEST "GLIBC_2.17"
+#define LOCKTABLE_OLDEST_SETCLOCK "GLIBC_2.17"
 #define LOCKTABLE_STAT_VERSION 0
 #else
 #error "no prebuild for this architecture"
@@ -20,7 +22,7 @@
 
 LOCKTABLE_OLD(dlsym);
 LOCKTABLE_OLD(pthread_attr_setstacksize);
-LOCKTABLE_OLD(pthread_condattr_setclock);
+__asm__(".symver pthread_condattr_setclock,pthread_condattr_setclock@" LOCKTABLE_OLDEST_SETCLOCK);
 LOCKTABLE_OLD(pthread_create);
 LOCKTABLE_OLD(pthread_detach);
 LOCKTABLE_OLD(pthread_join);
@@ -34,7 +36,6 @@ LOCKTABLE_OLD(sem_post);
 LOCKTABLE_OLD(sem_timedwait);
 LOCKTABLE_OLD(sem_trywait);
 LOCKTABLE_OLD(sem_wait);
-__asm__(".symver pthread_cond_clockwait,pthread_cond_clockwait@GLIBC_2.30");
 
 extern "C" {
 // Headers before glibc 2.33 made these two of the others; the functions of that name came later. (Here the file sizes are 64 bits

@@ -33,6 +33,10 @@ export interface LockGuard {
   [Symbol.dispose](): void
 }
 
+export function abandonedNotice({ pid, time }: Notice): AbandonedNotice {
+  return { pid: pid || undefined, foundAt: time ? new Date(time * 1000) : undefined }
+}
+
 /** What most guards never need. */
 interface Extras {
   notice: Notice | undefined
@@ -122,9 +126,12 @@ export class TableGuard implements LockGuard {
    * first who can repair.
    */
   get abandoned(): AbandonedNotice | undefined {
-    const notice = this.#extras?.notice
-    if (notice === undefined) return undefined
-    return { pid: notice.pid || undefined, foundAt: notice.time ? new Date(notice.time * 1000) : undefined }
+    return this.notice === undefined ? undefined : abandonedNotice(this.notice)
+  }
+
+  /** @internal */
+  get notice(): Notice | undefined {
+    return this.#extras?.notice
   }
 
   /**

@@ -7,8 +7,9 @@
 import { checkOneOf, checkOptions } from '../check.js'
 import { LockTimeoutError } from '../errors.js'
 import { nowMs } from './clock.js'
-import type { AbandonedNotice, LockMode, TableGuard } from './guard.js'
+import { type AbandonedNotice, type LockMode, type TableGuard, abandonedNotice } from './guard.js'
 import type { LockHandle, LockOptions } from './handle.js'
+import type { Notice } from './notices.js'
 import type { Session } from './session.js'
 import type { LockName } from './space.js'
 
@@ -58,26 +59,21 @@ function named(request: unknown): NamedLock {
   return options
 }
 
-/** Takes the planned slots in order; on failure those already taken are released. */
+/** Takes the planned slots in order; on failure those already taken are released, as if they had never been taken. */
 export async function lockPlanned(session: Session, plan: readonly Member[], options: LockOptions): Promise<LockSet> {
   const began = nowMs()
-  const guards: TableGuard[] = []
-  const notices = new Map<LockName, AbandonedNotice>()
-  const set = new LockSet(session, guards, plan, notices)
+  const held: HeldMember[] = []
   try {
-    for (const member of plan) {
-      const [first] = member.handles
+    for (const { handles, exclusive } of plan) {
+      const [first] = handles
       if (first === undefined) continue
       const timeoutMs = options.timeoutMs === undefined ? undefined : Math.max(0, options.timeoutMs - (nowMs() - began))
-      const guard = await first.lock({
-        ...options, mode: member.exclusive ? 'exclusive' : 'shared', timeoutMs,
-      })
-      guards.push(guard)
-      collectNotices(session, member, guard, notices)
+      const guard = await first.lock({ ...options, mode: exclusive ? 'exclusive' : 'shared', timeoutMs })
+      held.push(new HeldMember(session, guard, handles, exclusive))
     }
-    return set
+    return new LockSet(held)
   } catch (error) {
-    set.release()
+    for (const member of held.reverse()) member.undo()
     if (error instanceof LockTimeoutError) {
       throw new LockTimeoutError(error.message, { path: error.path, holderPids: error.holderPids, waitedMs: nowMs() - began })
     }
@@ -85,62 +81,77 @@ export async function lockPlanned(session: Session, plan: readonly Member[], opt
   }
 }
 
-/** The slot's entry names the first name only: the others' notices are fetched, and theirs is left in case we die. */
-function collectNotices(session: Session, member: Member, guard: TableGuard, notices: Map<LockName, AbandonedNotice>): void {
-  if (guard.abandoned !== undefined) notices.set(guard.name, guard.abandoned)
-  const { protocol } = session.participant
-  for (const handle of member.handles.slice(1)) {
-    const request = [handle.slot, handle.name0, handle.name1] as const
-    const notice = member.exclusive ? protocol.takeNotice(...request) : protocol.peekNotice(...request)
-    if (notice !== undefined) notices.set(handle.name, { pid: notice.pid || undefined, foundAt: notice.time ? new Date(notice.time * 1000) : undefined })
-    if (member.exclusive) protocol.insure(...request)
+/** A slot that is held, with the notices of all its names. */
+class HeldMember {
+  readonly guard: TableGuard
+  readonly notices = new Map<LockHandle, Notice>()
+  readonly #session: Session
+  readonly #others: readonly LockHandle[]
+  readonly #exclusive: boolean
+
+  /** The slot's entry names the first name only: the others' notices are read, and ours is left in their place in case we die. */
+  constructor(session: Session, guard: TableGuard, handles: readonly LockHandle[], exclusive: boolean) {
+    this.#session = session
+    this.guard = guard
+    this.#others = handles.slice(1)
+    this.#exclusive = exclusive
+    if (guard.notice !== undefined) this.notices.set(guard.handle, guard.notice)
+    const { protocol } = session.participant
+    for (const handle of this.#others) {
+      const notice = protocol.peekNotice(handle.slot, handle.name0, handle.name1)
+      if (notice !== undefined) this.notices.set(handle, notice)
+      if (exclusive) protocol.leaveNotice(handle.slot, handle.name0, handle.name1)
+    }
+  }
+
+  release(): boolean {
+    if (this.#exclusive && this.guard.isHeld) {
+      for (const { slot, name0, name1 } of this.#others) this.#session.participant.protocol.takeNotice(slot, name0, name1)
+    }
+    return this.guard.release()
+  }
+
+  /** Nobody was told: the notices go back to where they were. */
+  undo(): void {
+    if (this.#exclusive && this.guard.isHeld) {
+      const { protocol } = this.#session.participant
+      for (const { slot, name0, name1 } of this.#others) protocol.takeNotice(slot, name0, name1)
+      for (const [{ slot, name0, name1 }, notice] of this.notices) protocol.leaveNotice(slot, name0, name1, notice)
+    }
+    this.guard.release()
   }
 }
 
 /** What lockAll() returns: one hold of many names. */
 export class LockSet {
-  readonly #session: Session
-  readonly #guards: readonly TableGuard[]
-  readonly #plan: readonly Member[]
+  readonly #members: readonly HeldMember[]
   /** The notices of the names whose last holder died, by name as given. */
   readonly abandoned: ReadonlyMap<LockName, AbandonedNotice>
 
   /** @internal */
-  constructor(session: Session, guards: readonly TableGuard[], plan: readonly Member[], abandoned: ReadonlyMap<LockName, AbandonedNotice>) {
-    this.#session = session
-    this.#guards = guards
-    this.#plan = plan
-    this.abandoned = abandoned
+  constructor(members: readonly HeldMember[]) {
+    this.#members = members
+    this.abandoned = new Map(members.flatMap(member => [...member.notices].map(([handle, notice]) => [handle.name, abandonedNotice(notice)] as const)))
   }
 
   /** One guard a slot, in the order in which they were taken. Release the set, not these. */
   get guards(): readonly TableGuard[] {
-    return this.#guards
+    return this.#members.map(member => member.guard)
   }
 
   /** True while every slot is held. */
   get isHeld(): boolean {
-    return this.#guards.length > 0 && this.#guards.every(guard => guard.isHeld)
+    return this.#members.length > 0 && this.#members.every(member => member.guard.isHeld)
   }
 
   /** Releases in reverse order. @returns false if any was lost or released before */
   release(): boolean {
     let kept = true
-    for (let i = this.#guards.length - 1; i >= 0; i--) {
-      const guard = this.#guards[i]
-      if (guard === undefined) continue
-      if (this.#plan[i]?.exclusive && guard.isHeld) this.#uninsure(this.#plan[i]?.handles.slice(1) ?? [])
-      kept = guard.release() && kept
-    }
+    for (const member of [...this.#members].reverse()) kept = member.release() && kept
     return kept
-  }
-
-  #uninsure(handles: readonly LockHandle[]): void {
-    for (const handle of handles) this.#session.participant.protocol.takeNotice(handle.slot, handle.name0, handle.name1)
   }
 
   [Symbol.dispose](): void {
     this.release()
   }
 }
-

@@ -511,12 +511,13 @@ export class Protocol {
   }
 
   /**
-   * Exclusive holder of several names of one slot, whose entry names only one: should it die, the others find their notice here.
-   * Undone by takeNotice.
+   * Exclusive holder: leaves a notice for whoever comes next under this name. For one that was taken and not told; without `notice`, our own,
+   * in case we die: a holder of several names of one slot has entered under the first only. Undone by takeNotice.
    */
-  insure(slot: number, name0: number, name1: number): void {
+  leaveNotice(slot: number, name0: number, name1: number, notice?: Notice): void {
     const words = this.#words
-    record(words, slot, { pid: words[this.#record + PARTICIPANT.PID] ?? 0, name0, name1, time: this.#surroundings.now() })
+    const { pid, time } = notice ?? { pid: words[this.#record + PARTICIPANT.PID] ?? 0, time: this.#surroundings.now() }
+    record(words, slot, { pid, time, name0, name1 })
     Atomics.or(words, slot, NOTICES)
   }
 

@@ -11,7 +11,7 @@
  * with its LockError.
  */
 import { LockError } from '../errors.js'
-import type { LockMode, TableGuard } from './guard.js'
+import type { AbandonedNotice, LockMode, TableGuard } from './guard.js'
 import { NAME_LIMIT } from './hash.js'
 import { MODE_EXCLUSIVE, SLOT } from './layout.js'
 import { inspectRegion } from './inspect.js'
@@ -21,6 +21,8 @@ import type { Session } from './session.js'
 export interface WebLock {
   readonly name: string
   readonly mode: LockMode
+  /** Not of the Web Locks API: the last exclusive holder died. Only there if it did. */
+  readonly abandoned?: AbandonedNotice
 }
 
 export interface WebLockOptions {
@@ -127,7 +129,7 @@ export class WebLocks {
     lost.catch(() => undefined) // nobody may be listening any more
     try {
       return await Promise.race([lost, new Promise<T>(resolve => {
-        resolve(callback({ name, mode }))
+        resolve(callback(guard.abandoned === undefined ? { name, mode } : { name, mode, abandoned: guard.abandoned }))
       })]) as Awaited<T>
     } finally {
       // The lock lives as long as the callback: race() settled early only if it is lost already.

@@ -155,6 +155,26 @@ describe('the notice', () => {
   })
 })
 
+test('a lockAll that fails takes no notice with it', async () => {
+  const table = await open(undefined, { spaces: [{ name: 'first', slots: 1 }, { name: 'second', slots: 1 }] })
+  const other = await LockTable.open(table.path)
+  await other.lockAll(['a', 'b'])
+  await other.close()
+  const held = await (await open(table.path)).space('second').lock('x')
+  await expect(table.lockAll(['c', 'a', 'b', { name: 'y', space: 'second' }], { timeoutMs: 5 })).rejects.toMatchObject({ code: 'LOCK_TIMEOUT' })
+  held.release()
+  const set = await table.lockAll(['b', 'a', 'c'])
+  expect([...set.abandoned].map(([name, notice]) => [name, notice.pid]).sort()).toEqual([['a', process.pid], ['b', process.pid]])
+})
+
+test('a request of the Web Locks face is told, too', async () => {
+  const table = await open()
+  const peer = await Peer.start(table.path)
+  await peer.ask({ verb: 'lock' })
+  await peer.kill()
+  expect(await table.request('a', lock => lock?.abandoned?.pid)).toBe(peer.pid)
+})
+
 describe('numbers', () => {
   test('127 participants, not 128; a crashed number is scrubbed and used again', async () => {
     const table = await open(undefined, ONE_SLOT)
