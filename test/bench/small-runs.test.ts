@@ -87,6 +87,30 @@ test('recovery', async () => {
   expect(counters.map(({ name }) => name)).toEqual(expect.arrayContaining(['table, lockSync', 'table, await lock', 'lock files, lockSync']))
 }, 120_000)
 
+test('many names', async () => {
+  interface Row { readonly name: string; readonly names: number; readonly pairs: number; readonly counted?: number; readonly fileBytes: number; readonly inodes: number }
+  const { results } = await smallRun<{ readonly results: readonly Row[] }>('names')
+  const rows = results.filter(({ name }) => name === 'table, tryLock by name')
+  expect(rows.map(({ names }) => names)).toEqual([1, 1000])
+  for (const { pairs, counted, inodes, fileBytes } of rows) {
+    expect(counted).toBe(pairs)
+    expect(inodes).toBe(1)
+    expect(fileBytes).toBe(rows[0]!.fileBytes)
+  }
+  for (const { name, names, inodes } of results) if (name.startsWith('fs-ext')) expect(inodes).toBe(names)
+}, 120_000)
+
+test('opening', async () => {
+  interface Row { readonly name: string; readonly ns: number; readonly closeNs: number; readonly held: number }
+  const { results } = await smallRun<{ readonly results: readonly Row[] }>('open')
+  expect(results.map(({ name }) => name)).toEqual(expect.arrayContaining(['table, a new file', 'table, one that is there', 'lock files']))
+  for (const { name, ns, held, closeNs } of results) {
+    expect(ns, name).toBeGreaterThan(0)
+    expect(closeNs, name).toBeGreaterThan(0)
+    expect(held, name).toBe(1)
+  }
+}, 120_000)
+
 withBaseline.each(BASELINE_LOCKS)('the C baseline hands over its %s and loses no count', async lock => {
   if (typeof baseline === 'string') return
   const result = await baseline.handover(lock, { processes: 3, holdUs: 5, durationMs: 30 })
