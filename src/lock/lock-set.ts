@@ -4,8 +4,8 @@
  * Every caller takes the slots in one order (rank of the space, then slot), each slot once in the strongest mode asked for it; so no
  * cycle of waits can arise among callers that take all their locks in one call.
  */
-import { checkOneOf, checkOptions } from '../check.js'
-import { LockTimeoutError } from '../errors.js'
+import { checkOneOf, checkOptions, checkString } from '../check.js'
+import { LockAbortedError, LockTimeoutError } from '../errors.js'
 import { nowMs } from './clock.js'
 import { type AbandonedNotice, type LockMode, type TableGuard, abandonedNotice } from './guard.js'
 import type { LockHandle, LockOptions } from './handle.js'
@@ -24,6 +24,8 @@ export interface NamedLock {
 /** A slot to take, and every name that asked for it. */
 interface Member {
   readonly handles: LockHandle[]
+  /** The handles' names as they were given: a handle has a copy of bytes. */
+  readonly given: Map<LockHandle, LockName>
   exclusive: boolean
 }
 
@@ -33,15 +35,17 @@ export function planLocks(
 ): Member[] {
   if (!Array.isArray(requests)) throw new TypeError('names must be an array')
   const bySlot = new Map<number, Member>()
-  for (const request of requests as readonly unknown[]) {
-    const { name, space, mode } = named(request)
+  for (const [i, request] of (requests as readonly unknown[]).entries()) {
+    const { name, space, mode } = named(request, `names[${i}]`)
     const handle = resolve(space, name)
     const member = bySlot.get(handle.index)
     const exclusive = (mode ?? fallback) === 'exclusive'
-    if (member === undefined) bySlot.set(handle.index, { handles: [handle], exclusive })
+    if (member === undefined) bySlot.set(handle.index, { handles: [handle], given: new Map([[handle, name]]), exclusive })
     else {
       member.exclusive ||= exclusive
-      if (!member.handles.some(other => other.name0 === handle.name0 && other.name1 === handle.name1)) member.handles.push(handle)
+      if (member.handles.some(other => other.name0 === handle.name0 && other.name1 === handle.name1)) continue
+      member.handles.push(handle)
+      member.given.set(handle, name)
     }
   }
   return [...bySlot.values()].sort((a, b) => rankOf(a) - rankOf(b))
@@ -52,10 +56,13 @@ function rankOf(member: Member): number {
   return member.handles[0]?.index ?? 0
 }
 
-function named(request: unknown): NamedLock {
+function named(request: unknown, what: string): NamedLock {
   if (typeof request === 'string' || request instanceof Uint8Array) return { name: request }
-  const options = checkOptions(request as NamedLock | undefined, ['name', 'space', 'mode'], 'names[]')
-  if (options.mode !== undefined) checkOneOf(options.mode, ['exclusive', 'shared'], 'names[].mode')
+  if (request === undefined) throw new TypeError(`${what} must be a name or an object`)
+  const options = checkOptions(request as NamedLock, ['name', 'space', 'mode'], what)
+  if (typeof options.name !== 'string' && !(options.name instanceof Uint8Array)) throw new TypeError(`${what}.name must be a string or a Uint8Array`)
+  if (options.space !== undefined) checkString(options.space, `${what}.space`)
+  if (options.mode !== undefined) checkOneOf(options.mode, ['exclusive', 'shared'], `${what}.mode`)
   return options
 }
 
@@ -63,21 +70,27 @@ function named(request: unknown): NamedLock {
 export async function lockPlanned(session: Session, plan: readonly Member[], options: LockOptions): Promise<LockSet> {
   const began = nowMs()
   const held: HeldMember[] = []
+  const undo = (): void => {
+    for (let member = held.pop(); member !== undefined; member = held.pop()) member.undo()
+  }
+  session.unfinished.add(undo)
   try {
-    for (const { handles, exclusive } of plan) {
+    for (const { handles, given, exclusive } of plan) {
       const [first] = handles
       if (first === undefined) continue
       const timeoutMs = options.timeoutMs === undefined ? undefined : Math.max(0, options.timeoutMs - (nowMs() - began))
       const guard = await first.lock({ ...options, mode: exclusive ? 'exclusive' : 'shared', timeoutMs })
-      held.push(new HeldMember(session, guard, handles, exclusive))
+      held.push(new HeldMember(session, guard, handles, given, exclusive))
     }
     return new LockSet(held)
   } catch (error) {
-    for (const member of held.reverse()) member.undo()
-    if (error instanceof LockTimeoutError) {
-      throw new LockTimeoutError(error.message, { path: error.path, holderPids: error.holderPids, waitedMs: nowMs() - began })
-    }
+    undo()
+    const waitedMs = nowMs() - began
+    if (error instanceof LockTimeoutError) throw new LockTimeoutError(error.message, { path: error.path, holderPids: error.holderPids, waitedMs })
+    if (error instanceof LockAbortedError) throw new LockAbortedError(error.message, { path: error.path, cause: error.cause, waitedMs })
     throw error
+  } finally {
+    session.unfinished.delete(undo)
   }
 }
 
@@ -85,14 +98,18 @@ export async function lockPlanned(session: Session, plan: readonly Member[], opt
 class HeldMember {
   readonly guard: TableGuard
   readonly notices = new Map<LockHandle, Notice>()
+  readonly given: ReadonlyMap<LockHandle, LockName>
   readonly #session: Session
   readonly #others: readonly LockHandle[]
   readonly #exclusive: boolean
+  /** Our own notices were more than the slot has records for. */
+  #overflowed = false
 
   /** The slot's entry names the first name only: the others' notices are read, and ours is left in their place in case we die. */
-  constructor(session: Session, guard: TableGuard, handles: readonly LockHandle[], exclusive: boolean) {
+  constructor(session: Session, guard: TableGuard, handles: readonly LockHandle[], given: ReadonlyMap<LockHandle, LockName>, exclusive: boolean) {
     this.#session = session
     this.guard = guard
+    this.given = given
     this.#others = handles.slice(1)
     this.#exclusive = exclusive
     if (guard.notice !== undefined) this.notices.set(guard.handle, guard.notice)
@@ -100,22 +117,27 @@ class HeldMember {
     for (const handle of this.#others) {
       const notice = protocol.peekNotice(handle.slot, handle.name0, handle.name1)
       if (notice !== undefined) this.notices.set(handle, notice)
-      if (exclusive) protocol.leaveNotice(handle.slot, handle.name0, handle.name1)
     }
+    if (!exclusive) return
+    for (const { slot, name0, name1 } of this.#others) if (protocol.leaveNotice(slot, name0, name1)) this.#overflowed = true
   }
 
   release(): boolean {
-    if (this.#exclusive && this.guard.isHeld) {
-      for (const { slot, name0, name1 } of this.#others) this.#session.participant.protocol.takeNotice(slot, name0, name1)
-    }
+    if (this.#exclusive && this.guard.isHeld) this.#takeOwn()
     return this.guard.release()
+  }
+
+  #takeOwn(): void {
+    const { protocol } = this.#session.participant
+    if (this.#overflowed) protocol.forgetLost(this.guard.handle.slot)
+    for (const { slot, name0, name1 } of this.#others) protocol.takeNotice(slot, name0, name1)
   }
 
   /** Nobody was told: the notices go back to where they were. */
   undo(): void {
     if (this.#exclusive && this.guard.isHeld) {
+      this.#takeOwn()
       const { protocol } = this.#session.participant
-      for (const { slot, name0, name1 } of this.#others) protocol.takeNotice(slot, name0, name1)
       for (const [{ slot, name0, name1 }, notice] of this.notices) protocol.leaveNotice(slot, name0, name1, notice)
     }
     this.guard.release()
@@ -131,7 +153,7 @@ export class LockSet {
   /** @internal */
   constructor(members: readonly HeldMember[]) {
     this.#members = members
-    this.abandoned = new Map(members.flatMap(member => [...member.notices].map(([handle, notice]) => [handle.name, abandonedNotice(notice)] as const)))
+    this.abandoned = new Map(members.flatMap(member => [...member.notices].map(([handle, notice]) => [member.given.get(handle) ?? handle.name, abandonedNotice(notice)] as const)))
   }
 
   /** One guard a slot, in the order in which they were taken. Release the set, not these. */

@@ -513,12 +513,20 @@ export class Protocol {
   /**
    * Exclusive holder: leaves a notice for whoever comes next under this name. For one that was taken and not told; without `notice`, our own,
    * in case we die: a holder of several names of one slot has entered under the first only. Undone by takeNotice.
+   * @returns true if the records were full: every unlisted name counts as abandoned from now on. Undone by forgetLost
    */
-  leaveNotice(slot: number, name0: number, name1: number, notice?: Notice): void {
+  leaveNotice(slot: number, name0: number, name1: number, notice?: Notice): boolean {
     const words = this.#words
+    const wasLost = words[slot + SLOT.NOTICES_LOST] !== 0
     const { pid, time } = notice ?? { pid: words[this.#record + PARTICIPANT.PID] ?? 0, time: this.#surroundings.now() }
     record(words, slot, { pid, time, name0, name1 })
     Atomics.or(words, slot, NOTICES)
+    return !wasLost && words[slot + SLOT.NOTICES_LOST] !== 0
+  }
+
+  /** Exclusive holder whose own leaveNotice said that the records were full, and that needs those notices no more. */
+  forgetLost(slot: number): void {
+    if (isOwnedBy(Atomics.load(this.#words, slot), this.#identity)) this.#words[slot + SLOT.NOTICES_LOST] = 0
   }
 
   /** Shared holder: the notice meant for this name. It stays: a reader cannot repair. */

@@ -20,6 +20,8 @@ export class Session {
   readonly waiters: Waiters
   /** Names where each guard was taken, if asked to. */
   readonly tracer: GuardTracer | undefined
+  /** Attempts at several locks that have not come to an end: how to give back what they hold already, which nobody has seen. */
+  readonly unfinished = new Set<() => void>()
   readonly #watched = new Set<Watched>()
   #watcher: FSWatcher | undefined
   #failure: LockError | undefined
@@ -90,6 +92,7 @@ export class Session {
   /** From now on nothing is granted, and nothing held counts. Idempotent; the first reason stays. */
   lose(failure: LockError): void {
     if (this.#failure !== undefined) return
+    for (const undo of this.unfinished) undo()
     this.#failure = failure
     this.waiters.fail(failure, this.waiters.isLive)
     for (const guard of [...this.#watched]) guard.lose(failure)

@@ -62,7 +62,7 @@ export class LockSpace {
     const [seed0, seed1] = this.#session.region.seed
     const { name0, name1 } = typeof name === 'string' ? hashString(name, seed0, seed1) : hashBytes(name, seed0, seed1)
     const index = slotIndexOf(name0, this.slotCount)
-    const kept = typeof name === 'string' ? name : name.slice()
+    const kept = typeof name === 'string' ? name : new Uint8Array(name) // Buffer's slice() would share the bytes
     return new LockHandle(this.#session, this, kept, slotWord(this.#firstWord, index), this.#firstIndex + index, name0, name1)
   }
 

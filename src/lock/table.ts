@@ -3,7 +3,7 @@
  */
 import { unlinkSync } from 'node:fs'
 import { basename } from 'node:path'
-import { checkBoolean, checkInteger, checkOptions, checkPath, checkString } from '../check.js'
+import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkPath, checkSignal, checkString, checkTimeoutMs } from '../check.js'
 import { LockError } from '../errors.js'
 import type { TableGuard } from './guard.js'
 import type { LockHandle, LockOptions, LockSyncOptions, TryLockOptions } from './handle.js'
@@ -176,6 +176,9 @@ export class LockTable {
    */
   async lockAll(names: readonly (LockName | NamedLock)[], options: LockOptions = {}): Promise<LockSet> {
     checkOptions(options, ['mode', 'timeoutMs', 'signal', 'holding'], 'options')
+    if (options.mode !== undefined) checkOneOf(options.mode, ['exclusive', 'shared'], 'options.mode')
+    if (options.timeoutMs !== undefined && options.timeoutMs !== Infinity) checkTimeoutMs(options.timeoutMs, 'options.timeoutMs')
+    if (options.signal !== undefined) checkSignal(options.signal, 'options.signal')
     const plan = planLocks(names, options.mode ?? 'exclusive', (space, name) => (space === undefined ? this.#first : this.space(space)).handle(name))
     return await lockPlanned(this.#session, plan, options)
   }

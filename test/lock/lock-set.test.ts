@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import type { LockTable } from '../../src/index.js'
 import { SLOT } from '../../src/lock/layout.js'
-import { codeOf, open } from './support.js'
+import { codeOf, open, until } from './support.js'
 
 const ONE_SLOT = { spaces: [{ name: 'default', slots: 1 }] }
 const TWO_SPACES = { spaces: [{ name: 'group', slots: 1 }, { name: 'snapshot', slots: 4096 }] }
@@ -104,6 +104,7 @@ describe('all or nothing', () => {
     const controller = new AbortController()
     const options = typeof how === 'string' ? (how === 'signal' ? { signal: controller.signal } : {}) : how
     const outcome = codeOf(() => table.lockAll([third, second, first], options))
+    if (typeof how === 'string') await until(() => other.inspect().slots.some(slot => slot.waiters.length > 0))
     if (how === 'signal') controller.abort()
     if (how === 'close') await table.close()
     expect(await outcome).toBe(code)
