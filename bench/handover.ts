@@ -16,6 +16,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { Baseline, type BaselineLock } from './lib/baseline.js'
+import { bundle } from './lib/bundled.js'
 import { Distribution } from './lib/distribution.js'
 import { isChosen } from './lib/harness.js'
 import { questionOptions } from './lib/question.js'
@@ -57,14 +58,13 @@ interface Contender {
 /** Lock files of one round do not meet those of the next. */
 let directories = 0
 
-function peerContender(group: string, name: string, scratch: string): Contender {
+function peerContender(group: string, name: string, scratch: string, script: URL): Contender {
   const round = async (which: Case): Promise<Round> => {
     const { processes, holdUs, thinkUs, durationMs } = which
     const directory = join(scratch, `round-${directories++}`)
     mkdirSync(directory, { mode: 0o700 })
     using crew = Crew.start<HandoverTask, HandoverPart>({
-      script: new URL('members/handover.ts', import.meta.url),
-      processes, counters: SHARED_NUMBERS, task: { peer: name, directory, holdUs, thinkUs, durationMs },
+      script, processes, counters: SHARED_NUMBERS, task: { peer: name, directory, holdUs, thinkUs, durationMs },
     })
     const parts = await crew.run()
     const [wait, handover] = [new Distribution(), new Distribution()]
@@ -132,6 +132,7 @@ async function main(): Promise<void> {
   const environment = environmentNow()
   printEnvironment(environment)
   using scratch = makeScratch()
+  using program = await bundle(new URL('members/handover.ts', import.meta.url))
   const skipped: { name: string; why: string }[] = []
   const contenders: Contender[] = []
   const baseline = Baseline.build()
@@ -139,7 +140,7 @@ async function main(): Promise<void> {
   else for (const name of BASELINES) contenders.push({ group: 'C', name, round: which => baseline.handover(name, { ...which, directory: scratch.path }) })
   for (const peer of MACHINE_PEERS) {
     const why = peer.available()
-    if (why === undefined) contenders.push(peerContender(OURS.includes(peer) ? 'locktable' : 'Node', peer.name, scratch.path))
+    if (why === undefined) contenders.push(peerContender(OURS.includes(peer) ? 'locktable' : 'Node', peer.name, scratch.path, program.script))
     else skipped.push({ name: peer.name, why })
   }
   const chosen = contenders.filter(({ group, name }) => isChosen(options, group, name))

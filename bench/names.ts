@@ -138,6 +138,8 @@ async function main(): Promise<void> {
   const environment = environmentNow()
   printEnvironment(environment)
   using scratch = makeScratch()
+  const { bundle } = await import('./lib/bundled.js') // not for those that serve
+  using program = await bundle(new URL(import.meta.url))
   const skipped = WAYS.flatMap(way => {
     const why = way.available()
     return why === undefined ? [] : [{ name: way.name, why }]
@@ -148,7 +150,7 @@ async function main(): Promise<void> {
       if (names > limit || available() !== undefined || !isChosen(options, group, name)) continue
       const directory = join(scratch.path, `names-${results.length}`)
       mkdirSync(directory, { mode: 0o700 })
-      const found = await ask<Answer>(new URL(import.meta.url), ['--serve', name, String(names), String(passes), directory])
+      const found = await ask<Answer>(program.script, ['--serve', name, String(names), String(passes), directory])
       if (found.counted !== undefined && found.counted !== found.pairs) throw new Error(`${name} counted ${found.counted} holds of ${found.pairs}`)
       results.push({ group, name, names, ...found })
     }

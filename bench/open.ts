@@ -158,6 +158,8 @@ async function main(): Promise<void> {
   const environment = environmentNow()
   printEnvironment(environment)
   using scratch = makeScratch()
+  const { bundle } = await import('./lib/bundled.js') // not for those that serve
+  using program = await bundle(new URL(import.meta.url))
   const ways = WAYS.filter(({ group, name }) => isChosen(options, group, name))
   const skipped: { name: string; why: string }[] = []
   if (loadPackage('fs-ext') === undefined) skipped.push({ name: WAYS[0]!.name, why: 'the package fs-ext is not installed (npm run bench:setup)' })
@@ -170,7 +172,7 @@ async function main(): Promise<void> {
   }
   for (let round = 0; round < processes; round++) {
     for (const [i, { name }] of able.entries()) {
-      const found = await ask<Answer>(new URL(import.meta.url), ['--serve', name, String(rounds), directoryOf(i)])
+      const found = await ask<Answer>(program.script, ['--serve', name, String(rounds), directoryOf(i)])
       if (found.held !== 1) throw new Error(`${name} does not exclude: ${found.held} openings hold one lock`)
       answers[i]!.push(found)
     }

@@ -17,13 +17,14 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LockTable, type TableGuard } from '../src/index.js'
 import { Baseline, RECOVERING_LOCKS } from './lib/baseline.js'
+import { type Bundle, bundle } from './lib/bundled.js'
 import { isChosen } from './lib/harness.js'
 import { questionOptions } from './lib/question.js'
 import { environmentNow, formatNs, printEnvironment, printTable, writeJson } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
 import { type SharedWords, makeSharedWords } from './lib/shared-words.js'
 import { median, percentile } from './lib/stats.js'
-import { TSX_ARGS } from './lib/tsx.js'
+import { nodeArgs } from './lib/tsx.js'
 import type { RecoveryTask } from './members/recovery.js'
 import { OURS, tablePath } from './peers/locktable.js'
 import { MACHINE_PEERS } from './peers/machine.js'
@@ -85,15 +86,17 @@ class PeerContender implements Contender {
   readonly group: string
   readonly name: string
   readonly #directory: string
+  readonly #program: Bundle
   readonly #words: SharedWords = makeSharedWords(STRIDE * (2 + BATCH))
   readonly #children = new Set<ChildProcess>()
   #waiter: ChildProcess | undefined
   #names: readonly string[] | undefined
 
-  constructor(group: string, name: string, directory: string) {
+  constructor(group: string, name: string, directory: string, program: Bundle) {
     this.group = group
     this.name = name
     this.#directory = directory
+    this.#program = program
     mkdirSync(directory, { mode: 0o700 })
   }
 
@@ -143,7 +146,7 @@ class PeerContender implements Contender {
 
   #start(task: Pick<RecoveryTask, 'role' | 'name' | 'at' | 'residentMib'>): ChildProcess {
     const whole: RecoveryTask = { ...task, peer: this.name, directory: this.#directory, address: this.#words.address }
-    const child = fork(new URL('members/recovery.ts', import.meta.url), [JSON.stringify(whole)], { execArgv: [...TSX_ARGS] })
+    const child = fork(this.#program.script, [JSON.stringify(whole)], { execArgv: [...nodeArgs(this.#program.script)] })
     this.#children.add(child)
     child.once('exit', () => this.#children.delete(child))
     return child
@@ -184,10 +187,11 @@ async function measureKills(contenders: readonly Contender[], kills: number, res
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ kills: 24, 'resident-mib': undefined }, { kills: 1, 'resident-mib': 0 })
+  const options = questionOptions({ kills: 60, 'resident-mib': undefined }, { kills: 1, 'resident-mib': 0 })
   const environment = environmentNow()
   printEnvironment(environment)
   using scratch = makeScratch()
+  using program = await bundle(new URL('members/recovery.ts', import.meta.url))
   const skipped: { name: string; why: string }[] = []
   const contenders: Contender[] = []
   const baseline = Baseline.build()
@@ -197,7 +201,7 @@ async function main(): Promise<void> {
     const group = OURS.includes(peer) ? 'locktable' : 'Node'
     if (!isChosen(options, group, peer.name)) continue
     const why = peer.name === 'proper-lockfile' ? 'a dead holder\'s lock counts as stale after 10 s' : peer.available()
-    if (why === undefined) contenders.push(new PeerContender(group, peer.name, join(scratch.path, `peer-${contenders.length}`)))
+    if (why === undefined) contenders.push(new PeerContender(group, peer.name, join(scratch.path, `peer-${contenders.length}`), program))
     else skipped.push({ name: peer.name, why })
   }
   const { kills = 1, 'resident-mib': residentMib } = options.numbers

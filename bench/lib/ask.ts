@@ -1,10 +1,10 @@
-/** ask.ts: one question to a new Node process that can read TypeScript; its answer is the one message that it sends. */
+/** ask.ts: one question to a new Node process; its answer is the one message that it sends. */
 import { fork } from 'node:child_process'
-import { TSX_ARGS } from './tsx.js'
+import { nodeArgs } from './tsx.js'
 
 export async function ask<Answer>(script: URL, args: readonly string[]): Promise<Answer> {
   return await new Promise((resolve, reject) => {
-    const child = fork(script, [...args], { execArgv: [...TSX_ARGS, '--expose-gc'] })
+    const child = fork(script, [...args], { execArgv: [...nodeArgs(script), '--expose-gc'] })
     let answer: Answer | undefined
     child.once('message', message => {
       answer = message as Answer

@@ -13,7 +13,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type SharedAddress, type SharedWords, makeSharedWords, openSharedWords } from './shared-words.js'
-import { TSX_ARGS } from './tsx.js'
+import { nodeArgs } from './tsx.js'
 
 const START = 0
 const COUNTER_STRIDE = 16
@@ -80,7 +80,7 @@ export class Crew<Result> {
       const berth: Berth<Task> = { address: words.address, index, processes, task }
       return fork(script, [], {
         execPath: node,
-        execArgv: [...TSX_ARGS],
+        execArgv: [...nodeArgs(script)],
         env: { ...process.env, [CREW]: JSON.stringify(berth) },
         serialization: 'advanced',
       })
