@@ -149,12 +149,19 @@ export class LockHandle {
   }
 
   /**
-   * The slot's version: rises with every exclusive hold of this name, or of one in the same slot. Takes no lock.
-   * Cost: four plain loads and two atomic ones.
+   * What changedSince() is to be asked later about whatever is read from now on, with or without a lock. Rises with every exclusive hold of
+   * this name, or of one in the same slot; while somebody holds it exclusively, it is the version before that hold, since what that
+   * holder has still to write would otherwise be hidden. Takes no lock.
+   * Cost: four atomic loads.
    */
   get version(): bigint {
     this.session.ensureUsable()
-    const { words } = this.session.region
+    const version = this.#latestVersion // before the look at who is inside: who enters later has a later one
+    return version > 0n && this.#protocol.isHeldExclusively(this.slot) ? version - 1n : version
+  }
+
+  get #latestVersion(): bigint {
+    const words = this.#words
     for (;;) {
       const high = Atomics.load(words, this.slot + SLOT.VERSION_HIGH)
       const low = Atomics.load(words, this.slot + SLOT.VERSION_LOW)
@@ -171,13 +178,16 @@ export class LockHandle {
     if (typeof version !== 'bigint') throw new TypeError('version must be a bigint')
     this.session.ensureUsable()
     if (this.session.participant.protocol.isHeldByAnother(this.slot)) return true
-    return this.version !== version
+    return this.#latestVersion !== version
   }
 
   /** x1 with nobody in the way. */
   #enterFree(): TableGuard | undefined {
     if (!this.#waiters.isClear(this.index) || !this.#protocol.enterFree(this.slot, this.name0, this.name1)) return undefined
-    if (!this.#waiters.isLivePlain) return undefined // evicted: the slow path says so
+    if (!this.#waiters.isLivePlain) { // evicted: the slow path says so
+      this.#protocol.releaseExclusive(this.slot)
+      return undefined
+    }
     this.#waiters.noteExclusive(this.index)
     return this.#plainGuard(MODE_EXCLUSIVE)
   }
@@ -185,15 +195,15 @@ export class LockHandle {
   /** s1 and s2 with nothing of this process on the slot. */
   #tryShared(): TableGuard | undefined {
     const waiters = this.#waiters
-    if (!this.#protocol.enterOpen(this.slot)) {
-      if (this.#protocol.enterShared(this.slot) !== ENTERED) return undefined
-      waiters.noteShared(this.index)
-      return this.#guard(MODE_SHARED, this.#protocol.peekNotice(this.slot, this.name0, this.name1))
+    const protocol = this.#protocol
+    const isOpen = protocol.enterOpen(this.slot)
+    if (!isOpen && protocol.enterShared(this.slot) !== ENTERED) return undefined
+    if (!waiters.isLivePlain) {
+      protocol.releaseShared(this.slot)
+      this.session.ensureLive() // evicted: throws
     }
     waiters.noteShared(this.index)
-    const guard = this.#plainGuard(MODE_SHARED)
-    if (!waiters.isLivePlain) this.session.ensureLive() // evicted: throws
-    return guard
+    return isOpen ? this.#plainGuard(MODE_SHARED) : this.#guard(MODE_SHARED, protocol.peekNotice(this.slot, this.name0, this.name1))
   }
 
   /** Ends a hold that was taken when the process had lost `theft` holds. False: it had been lost. @internal */

@@ -103,7 +103,7 @@ class HeldMember {
   readonly #others: readonly LockHandle[]
   readonly #exclusive: boolean
   /** Our own notices were more than the slot has records for. */
-  #overflowed = false
+  readonly #overflowed: boolean = false
 
   /** The slot's entry names the first name only: the others' notices are read, and ours is left in their place in case we die. */
   constructor(session: Session, guard: TableGuard, handles: readonly LockHandle[], given: ReadonlyMap<LockHandle, LockName>, exclusive: boolean) {

@@ -489,6 +489,11 @@ export class Protocol {
     return isOwnedBy(Atomics.load(words, slot), this.#identity)
   }
 
+  /** Somebody, we or another, living or dead, is inside exclusively. */
+  isHeldExclusively(slot: number): boolean {
+    return hasEntered(Atomics.load(this.#words, slot))
+  }
+
   /** Another participant, living or dead, is inside exclusively. */
   isHeldByAnother(slot: number): boolean {
     const word = Atomics.load(this.#words, slot)
