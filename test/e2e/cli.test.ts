@@ -175,8 +175,8 @@ describe('help', () => {
 })
 
 describe('demo', () => {
-  test('three seconds of it add up', async () => {
-    const { status, out } = await locktable('demo', '--seconds', '3', '--workers', '3', '--kill-every', '150', fileURLToPath(new URL('../..', import.meta.url)))
+  test('four seconds of it add up', async () => {
+    const { status, out } = await locktable('demo', '--seconds', '4', '--workers', '3', '--kill-every', '500', fileURLToPath(new URL('../..', import.meta.url)))
     expect(out).toContain('PROOF: every counter adds up')
     expect(out).toMatch(/processes killed with -9 +[1-9]/)
     expect(status).toBe(0)
