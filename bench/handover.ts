@@ -128,7 +128,7 @@ async function measureCase(contenders: readonly Contender[], which: Case, rounds
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ processes: 2, 'hold-us': undefined, 'think-us': undefined, rounds: 3, 'run-ms': 300 }, { rounds: 1, 'run-ms': 15 })
+  const options = questionOptions({ processes: 2, 'hold-us': undefined, 'think-us': undefined, rounds: 5, 'run-ms': 300 }, { rounds: 1, 'run-ms': 15 })
   const environment = environmentNow()
   printEnvironment(environment)
   using scratch = makeScratch()
