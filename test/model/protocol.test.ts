@@ -4,7 +4,7 @@ import { explore } from './explorer.js'
 import { VARIANTS, configurationOf } from './variants.js'
 
 describe('every interleaving of the shipped protocol', () => {
-  test.each(QUICK)('%s with %i deaths', (text, deaths) => {
+  test.each(QUICK)('%s with %i deaths', { timeout: 300_000 }, (text, deaths) => {
     const result = explore({ programs: programs(text), deaths })
     expect({ violation: result.violation, schedule: result.schedule, complete: result.complete }).toEqual({
       violation: undefined, schedule: [], complete: true,
@@ -13,7 +13,7 @@ describe('every interleaving of the shipped protocol', () => {
 })
 
 describe('every broken variant is caught', () => {
-  test.each(VARIANTS.map(variant => [variant.name, variant] as const))('%s', (_name, variant) => {
+  test.each(VARIANTS.map(variant => [variant.name, variant] as const))('%s', { timeout: 300_000 }, (_name, variant) => {
     const result = explore(configurationOf(variant, programs(variant.programs)))
     expect(result.violation).toMatch(variant.breaks)
     expect(result.schedule.length).toBeGreaterThan(0)
