@@ -83,7 +83,7 @@ const COUNTS = [1, 100, 10_000, 1_000_000] as const
 const SMALL_COUNTS = [1, 1000] as const
 const MIN_PAIRS = 10_000
 
-/** As a backup server would call them: `vm-000042/2026-11-21T00:00:42Z` without the slash, which a lock file's name cannot have. */
+/** `vm-0000042.manifest`: flat strings, made before anything is measured. */
 function makeNames(count: number): string[] {
   return Array.from({ length: count }, (_, i) => Buffer.from(`vm-${i.toString().padStart(7, '0')}.manifest`, 'latin1').toString('latin1'))
 }

@@ -1,6 +1,6 @@
 /**
  * bundled.ts: a program of the benchmarks as one file of JavaScript, for processes that should be no more than a bare Node: without the TypeScript
- * loader they start in a sixth of the time, and have fewer threads and less memory to give back when they are killed.
+ * loader they start several times as fast, and have fewer threads and less memory to give back when they are killed.
  */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { basename, join } from 'node:path'
