@@ -22,7 +22,7 @@ export interface ParticipantReport {
   readonly pidNamespace: number
   readonly label: string
   readonly ageMs: number
-  /** Slots it waits for. */
+  /** Its tasks that wait. */
   readonly waitingCount: number
   readonly counters: { readonly waits: number; readonly stolen: number }
 }
@@ -69,7 +69,7 @@ export interface TableReport {
   readonly slots: readonly SlotReport[]
   /** Who waits for whom, by participant number. */
   readonly waitsFor: readonly (readonly [waiter: number, holder: number])[]
-  /** Cycles among them: deadlocks, unless somebody has a time-out. */
+  /** Cycles among them: deadlocks, unless somebody has a time-out, or different tasks of a process hold and wait. */
   readonly cycles: readonly (readonly number[])[]
 }
 
@@ -207,24 +207,56 @@ function nameOf(region: Region, slot: number, meta: number): string {
   return meta & NAME_IS_BYTES ? `0x${text.toString('hex')}` : text.toString('utf8')
 }
 
+/**
+ * Everybody waits for an exclusive holder. Shared holders are waited for by exclusive waiters; a shared one waits for the first of
+ * those, but not if its process is inside already: it goes on when its own readers leave.
+ */
 function edges(slot: SlotReport): [number, number][] {
-  return slot.waiters.flatMap(waiter => slot.holders.filter(holder => holder.participant !== waiter.participant)
-    .map((holder): [number, number] => [waiter.participant, holder.participant]))
+  const isExclusive = ({ mode }: { readonly mode: string }): boolean => mode === 'exclusive'
+  const writer = slot.waiters.find(isExclusive)
+  const isShared = slot.holders.length > 0 && !slot.holders.some(isExclusive)
+  return slot.waiters.flatMap(waiter => {
+    const isInside = slot.holders.some(({ participant }) => participant === waiter.participant)
+    const ahead = !isShared || isExclusive(waiter) ? slot.holders : isInside || writer === undefined ? [] : [writer]
+    return ahead.filter(({ participant }) => participant !== waiter.participant).map(({ participant }): [number, number] => [waiter.participant, participant])
+  })
 }
 
-/** Each elementary cycle once, its smallest number first. */
+/**
+ * For everybody who waits in a circle a shortest one, each once, its smallest number first. Not every circle there is: among readers that
+ * wait for each other crosswise those are beyond number.
+ */
 function findCycles(graph: readonly (readonly [number, number])[]): number[][] {
-  const next = new Map<number, number[]>()
-  for (const [from, to] of graph) next.set(from, [...(next.get(from) ?? []), to])
+  const next = new Map<number, Set<number>>()
+  for (const [from, to] of graph) next.set(from, (next.get(from) ?? new Set()).add(to))
   const cycles = new Map<string, number[]>()
-  const visit = (path: number[]): void => {
-    const [first = 0] = path
-    for (const to of next.get(path[path.length - 1] ?? 0) ?? []) {
-      if (to === first) cycles.set(path.join(), path)
-      else if (to > first && !path.includes(to) && path.length < 8) visit([...path, to])
-    }
+  const covered = new Set<number>()
+  for (const start of [...next.keys()].sort((a, b) => a - b)) {
+    if (covered.has(start)) continue
+    const cycle = shortestWayBack(next, start)
+    for (const number of cycle) covered.add(number)
+    const first = cycle.indexOf(Math.min(...cycle))
+    const turned = [...cycle.slice(first), ...cycle.slice(0, first)]
+    if (cycle.length > 0) cycles.set(turned.join(), turned)
   }
-  for (const start of next.keys()) visit([start])
   return [...cycles.values()]
 }
 
+/** Breadth first from `start` back to it; empty: there is no way. */
+function shortestWayBack(next: ReadonlyMap<number, ReadonlySet<number>>, start: number): number[] {
+  const cameFrom = new Map<number, number>()
+  const queue = [start]
+  for (const from of queue) {
+    for (const to of next.get(from) ?? []) {
+      if (to === start) {
+        const way = [from]
+        for (let at = from; at !== start; way.unshift(at)) at = cameFrom.get(at) ?? start
+        return way
+      }
+      if (cameFrom.has(to)) continue
+      cameFrom.set(to, from)
+      queue.push(to)
+    }
+  }
+  return []
+}

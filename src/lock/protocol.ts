@@ -28,6 +28,8 @@
  *   s1  set Q[me]                                s2  S unowned: CAS S +READERS unless it is there, inside
  *   s3  owner live: clear Q[me]                  s4  if the owner drains, ring it: it may have seen the bit of s1
  *   s5  S granted to me: set Q[me], CAS S -> READERS, inside; wake the next: S is open to all
+ *   s6  one more task of a process that is inside (Q[me] stands): S unowned: inside.  S owned: x5, for the owner waits for
+ *       readers and would wait for ever if they kept coming; owner dead: TAKE OVER, r3 with READERS
  * RELEASE
  *   r1  CAS S me -> 0                            done
  *   r2  HANDOFF: choose a live waiter w, CAS S -> w+GRANTED, ring w, look again whether w still waits and lives
@@ -313,6 +315,35 @@ export class Protocol {
       this.deregister(slot, MODE_SHARED) // w2
       if (Atomics.load(words, slot) & WAITERS) this.#wakeNext(slot) // n3
       return ENTERED
+    }
+  }
+
+  /** s6: one more task of a process that is inside. BUSY: an owner waits for the readers to leave. LOST: we are not inside any more. */
+  tryJoin(slot: number): Outcome {
+    return this.#join(slot, false, false)
+  }
+
+  /** s6 for a registered shared waiter. BUSY: sleep. The registration ends with any other outcome. */
+  attemptJoin(slot: number, urgent: boolean): Outcome {
+    const outcome = this.#join(slot, true, urgent)
+    if (outcome === BUSY) return BUSY
+    this.deregister(slot, MODE_SHARED) // w2
+    if (Atomics.load(this.#words, slot) & WAITERS) this.#wakeNext(slot) // n3
+    return outcome
+  }
+
+  #join(slot: number, waits: boolean, urgent: boolean): Outcome {
+    const words = this.#words
+    for (;;) {
+      if (!hasBit(words, slot + SLOT.READERS, this.#number)) return LOST
+      const word = Atomics.load(words, slot)
+      if (!isOwned(word)) return ENTERED
+      if (this.#isVacant(slot, word)) {
+        if (this.#takeOver(slot, word)) this.#disown(slot, READERS)
+        continue
+      }
+      const next = waits ? awaited(word, urgent) : word
+      if (next === word || Atomics.compareExchange(words, slot, word, next) === word) return BUSY // x5
     }
   }
 

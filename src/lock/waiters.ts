@@ -5,7 +5,9 @@
  * last out touch the slot, and tasks queue in strict order, a shared one behind an exclusive one that came before it.
  *
  * #holds[index] is QUEUED | EXCLUSIVE | n x SHARED_STEP. 0 lets a lock go straight to the slot.
- * A hold passes from task to task without touching the slot, at most LOCAL_HANDOVERS times while another process waits.
+ * A hold passes from task to task without touching the slot, at most LOCAL_HANDOVERS times while another process waits. A shared
+ * one is joined by more tasks unless the owner of the slot waits for its readers: then they wait behind it, as they would behind an
+ * exclusive request of their own process.
  */
 import { LockError } from '../errors.js'
 import { nowMs } from './clock.js'
@@ -107,6 +109,7 @@ export class Waiters {
     const { slot, index, mode, name0, name1 } = request
     const { protocol } = this.#participant
     if (mode === MODE_SHARED && this.isJoinable(index)) {
+      if (protocol.tryJoin(slot) !== ENTERED) return false
       this.noteShared(index)
       this.lastNotice = protocol.peekNotice(slot, name0, name1)
       return true
@@ -194,6 +197,10 @@ export class Waiters {
 
   /** Blocks the thread until the request is granted or `timeoutMs` are over. @returns true if it holds the slot */
   waitSync(request: LockRequest, timeoutMs: number): boolean {
+    if (request.mode === MODE_SHARED && this.heldMode(request.index) === MODE_SHARED) {
+      this.#entered(request) // whoever waits for this thread's readers to leave waits for this one too: it cannot wait for them
+      return true
+    }
     if (timeoutMs > 0 && this.#spin(request)) return true
     let granted = false
     let failure: Error | undefined
@@ -211,6 +218,7 @@ export class Waiters {
       if (!this.isLive) this.fail(new LockError('LOCK_LOST', 'this participant was evicted from the lock table'), false)
       const remaining = deadline - nowMs()
       if (remaining <= 0) {
+        this.retry(request.slot) // the sleep may have ended later than the lock
         this.withdraw(request.slot, entry)
         break
       }
@@ -243,8 +251,12 @@ export class Waiters {
         return
       }
       const hold = this.#holds[queue.index] ?? 0
-      if (hold & EXCLUSIVE || (hold >= SHARED_STEP && head.mode === MODE_EXCLUSIVE)) return
-      if (hold < SHARED_STEP && !this.#advance(queue, head)) return
+      if (hold & EXCLUSIVE) return
+      if (hold >= SHARED_STEP && head.mode === MODE_EXCLUSIVE) {
+        this.#standDown(queue) // a reader that would have joined has gone
+        return
+      }
+      if (hold >= SHARED_STEP ? !this.#join(queue, head) : !this.#advance(queue, head)) return
       this.#remove(queue, head)
       this.#entered({ slot: queue.slot, index: queue.index, mode: head.mode, name0: head.name0, name1: head.name1 })
       head.grant(this.lastNotice)
@@ -263,11 +275,7 @@ export class Waiters {
       if (outcome === ENTERED) return true
     }
     if (queue.owning || (queue.registered !== 0 && queue.registered !== head.mode)) this.#standDown(queue)
-    if (queue.registered === 0) {
-      queue.registered = head.mode
-      protocol.register(slot, head.mode)
-      this.#noteWaiting(queue, head)
-    }
+    this.#register(queue, head)
     const outcome = head.mode === MODE_EXCLUSIVE
       ? protocol.attemptExclusive(slot, head.name0, head.name1, urgent)
       : protocol.attemptShared(slot, urgent)
@@ -275,6 +283,28 @@ export class Waiters {
     queue.registered = 0
     queue.owning = outcome === OWNER
     return outcome === ENTERED
+  }
+
+  /** The head of the queue, a reader, comes in beside others of this process. False: sleep until the bell. */
+  #join(queue: SlotQueue, head: WaitEntry): boolean {
+    const { protocol } = this.#participant
+    const { slot } = queue
+    if (queue.registered === 0) {
+      const outcome = protocol.tryJoin(slot)
+      if (outcome === ENTERED) return true
+      if (outcome === LOST) return false // noteThefts is on the way
+      this.#register(queue, head)
+    }
+    const outcome = protocol.attemptJoin(slot, nowMs() - head.since > URGENT_AFTER_MS)
+    if (outcome !== BUSY) queue.registered = 0
+    return outcome === ENTERED
+  }
+
+  #register(queue: SlotQueue, head: WaitEntry): void {
+    if (queue.registered !== 0) return
+    queue.registered = head.mode
+    this.#participant.protocol.register(queue.slot, head.mode)
+    this.#noteWaiting(queue, head)
   }
 
   /** Leaves the slot as if this process had never waited for it. */
