@@ -5,7 +5,7 @@
 import { type FSWatcher, watch } from 'node:fs'
 import { LockError } from '../errors.js'
 import { type Participant, expel, join, leave } from './participant.js'
-import { type Region, type RegionOptions, isStillNamed, openRegion } from './region.js'
+import { type Region, type RegionOptions, ioError, isStillNamed, openRegion } from './region.js'
 import { Waiters } from './waiters.js'
 
 /** A guard whose holder wants to hear when it is lost. */
@@ -13,6 +13,9 @@ export interface Watched {
   readonly isHeld: boolean
   lose(error: LockError): void
 }
+
+/** A millisecond each. */
+const JOIN_ATTEMPTS = 50
 
 export class Session {
   readonly region: Region
@@ -28,16 +31,11 @@ export class Session {
   #closed = false
 
   constructor(path: string, options: RegionOptions, label: string, watchFile: boolean, traceGuards: boolean) {
-    const region = openRegion(path, options)
-    try {
-      this.participant = join(region, () => {
-        this.#onRing()
-      }, label)
-    } catch (error) {
-      region.native.close()
-      throw error
-    }
+    const [region, participant] = openAndJoin(path, options, label, () => {
+      this.#onRing()
+    })
     this.region = region
+    this.participant = participant
     this.waiters = new Waiters(region, this.participant)
     this.tracer = traceGuards ? new GuardTracer() : undefined
     if (watchFile) this.#watchFile()
@@ -128,6 +126,21 @@ export class Session {
     this.lose(new LockError('TABLE_CLOSED', `${this.region.path} was closed`, { path: this.region.path }))
     this.#watcher?.close()
     leave(this.region, this.participant, !this.waiters.holdsAnything)
+  }
+}
+
+/** A removal of the table at the same moment is no reason to fail: it takes less than a millisecond, and then there is another table, or none. */
+function openAndJoin(path: string, options: RegionOptions, label: string, onRing: () => void): [Region, Participant] {
+  for (let attempt = 1; ; attempt++) {
+    const region = openRegion(path, options)
+    try {
+      return [region, join(region, onRing, label)]
+    } catch (error) {
+      region.native.close()
+      if (!(error instanceof LockError)) throw ioError(`cannot join ${path}`, path, error)
+      if (attempt >= JOIN_ATTEMPTS || (error.code !== 'TABLE_BUSY' && error.code !== 'TABLE_GONE')) throw error
+      if (error.code === 'TABLE_BUSY') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1)
+    }
   }
 }
 

@@ -2,7 +2,7 @@
  * table.ts: the lock table as a program sees it.
  */
 import { unlinkSync } from 'node:fs'
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkPath, checkSignal, checkString, checkTimeoutMs } from '../check.js'
 import { LockError } from '../errors.js'
 import type { TableGuard } from './guard.js'
@@ -10,7 +10,7 @@ import type { LockHandle, LockOptions, LockSyncOptions, TryLockOptions } from '.
 import { type SlotReport, type TableReport, inspectRegion, inspectSlot } from './inspect.js'
 import { HEADER, PARTICIPANT_LIMIT, ROSTER_LOCK_BYTE, SLOT_COUNT_LIMIT, SPACE_LIMIT, SPACE_NAME_BYTES } from './layout.js'
 import { type LockSet, type NamedLock, lockPlanned, planLocks } from './lock-set.js'
-import { type RegionOptions, isStillNamed, openRegion } from './region.js'
+import { type Region, type RegionOptions, ioError, isStillNamed, openRegion } from './region.js'
 import { Session } from './session.js'
 import { type LockName, LockSpace } from './space.js'
 import { type WebLockCallback, type WebLockOptions, type WebLockSnapshot, WebLocks } from './web-locks.js'
@@ -85,7 +85,7 @@ export class LockTable {
     const region = checkRegionOptions(checked)
     const watch = checkBoolean(checked.watch ?? true, 'options.watch')
     const trace = checkBoolean(checked.traceGuards ?? false, 'options.traceGuards')
-    return new LockTable(new Session(checkPath(path, 'path'), region, label, watch, trace))
+    return new LockTable(new Session(resolve(checkPath(path, 'path')), region, label, watch, trace))
   }
 
   /**
@@ -95,18 +95,18 @@ export class LockTable {
   static async remove(path: string, options?: Pick<OpenOptions, 'ownerUid' | 'requireTmpfs'>): Promise<void> {
     const checked = checkOptions(options, ['ownerUid', 'requireTmpfs'], 'options')
     await Promise.resolve()
-    const region = openRegion(checkPath(path, 'path'), checkRegionOptions({ requireTmpfs: false, ...checked, create: false }))
-    const { native, words } = region
+    const region = openRegion(resolve(checkPath(path, 'path')), checkRegionOptions({ requireTmpfs: false, ...checked, create: false }))
     try {
-      if (!native.lockByte(ROSTER_LOCK_BYTE, true)) throw new LockError('TABLE_BUSY', `somebody is joining or removing ${path}`, { path })
-      const living: number[] = []
-      for (let number = 1; number < PARTICIPANT_LIMIT; number++) if (native.isByteHeld(number)) living.push(number)
-      if (living.length > 0) throw new LockError('TABLE_BUSY', `${path} has ${living.length} live participants`, { path })
-      if (!isStillNamed(region)) throw new LockError('TABLE_GONE', `${path} was replaced meanwhile`, { path })
-      Atomics.store(words, HEADER.RETIRED, 1)
-      unlinkSync(path)
+      ensureDeserted(region) // twice: whoever joins is not disturbed by a removal that comes to nothing
+      if (!region.native.lockByte(ROSTER_LOCK_BYTE, true)) throw new LockError('TABLE_BUSY', `somebody is joining or removing ${path}`, { path: region.path })
+      ensureDeserted(region)
+      if (!isStillNamed(region)) throw new LockError('TABLE_GONE', `${path} was replaced meanwhile`, { path: region.path })
+      unlinkSync(region.path)
+      Atomics.store(region.words, HEADER.RETIRED, 1)
+    } catch (cause) {
+      throw cause instanceof LockError ? cause : ioError(`cannot remove ${path}`, region.path, cause)
     } finally {
-      native.close()
+      region.native.close()
     }
   }
 
@@ -253,6 +253,13 @@ export class LockTable {
   get session(): Session {
     return this.#session
   }
+}
+
+/** @throws {LockError} `TABLE_BUSY` while participants live */
+function ensureDeserted({ native, path }: Region): void {
+  let living = 0
+  for (let number = 1; number < PARTICIPANT_LIMIT; number++) if (native.isByteHeld(number)) living++
+  if (living > 0) throw new LockError('TABLE_BUSY', `${path} has ${living} live participants`, { path })
 }
 
 function checkRegionOptions(options: OpenOptions): RegionOptions {
