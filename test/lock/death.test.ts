@@ -35,6 +35,7 @@ describe('a holder dies', () => {
       `import(${JSON.stringify(new URL('../../dist/index.js', import.meta.url).href)}).then(async ({ LockTable }) => {
          const table = await LockTable.open(${JSON.stringify(table.path)})
          globalThis.guard = await table.lock('a')
+         setInterval(() => {}, 1000) // an open table alone does not keep a thread alive: it would be gone before we look
          require('node:worker_threads').parentPort.postMessage('held')
        })`, { eval: true })
     await new Promise(resolve => worker.once('message', resolve))
