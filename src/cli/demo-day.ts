@@ -63,8 +63,9 @@ export class Day {
 
   /** @param show  called now and then, to show the progress */
   async run(show: () => void): Promise<void> {
-    const began = performance.now()
     for (let i = 0; i < this.#options.workers; i++) this.#start()
+    await this.#begun()
+    const began = performance.now()
     let [nextKill, nextShow] = [this.#options.killEvery, 0]
     while (this.elapsedMs < this.#options.seconds && !this.#stop.signal.aborted) {
       this.elapsedMs = performance.now() - began
@@ -81,6 +82,12 @@ export class Day {
     }
     await this.#end()
     this.elapsedMs = performance.now() - began
+  }
+
+  /** The day begins when everybody is at work; on a busy machine that takes seconds. */
+  async #begun(): Promise<void> {
+    const isAtWork = (worker: Worker): boolean => (readBoard(this.#plan, worker.id)?.locks ?? 0) > 0
+    while (!this.#stop.signal.aborted && ![...this.#workers].every(isAtWork)) await sleep(5)
   }
 
   /** Ends the day early; what was done until then counts. */
@@ -115,7 +122,10 @@ export class Day {
   /** Kills a worker, preferably one that is rewriting a manifest, and takes over what it held. */
   #killOne(): void {
     const alive = [...this.#workers].filter(worker => !this.kills.some(kill => kill.pid === worker.child.pid) && worker.child.pid !== undefined)
-    const victim = (Math.random() < SHARE_OF_SPIED_KILLS ? this.#spy(alive) : undefined) ?? alive[Math.floor(Math.random() * alive.length)]
+    const isSpied = Math.random() < SHARE_OF_SPIED_KILLS
+    // One that is still starting may be hit too, but not so often that on a busy machine nobody ever gets to work.
+    const choice = isSpied ? alive.filter(worker => readBoard(this.#plan, worker.id) !== undefined) : alive
+    const victim = (isSpied ? this.#spy(alive) : undefined) ?? choice[Math.floor(Math.random() * choice.length)]
     if (victim?.child.pid === undefined) return
     const before = readBoard(this.#plan, victim.id) ?? victim.board
     const at = process.hrtime.bigint()

@@ -14,8 +14,10 @@ interface EvictOptions extends TableOptions {
 }
 
 const HELP = `
-Its locks go to the next, marked as abandoned, and what it asks of the table from now on is refused. But what its process does at this
-moment goes on: be sure that it is harmless, stopped or on its way out. A dead process needs no eviction.
+Its locks go to the next, marked as abandoned, and what it asks of the table
+from now on is refused. But what its process does at this moment goes on: be
+sure that it is harmless, stopped or on its way out. A process that has died
+needs no eviction.
 
 Examples:
   locktable status

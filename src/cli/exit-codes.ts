@@ -35,17 +35,17 @@ export const EXIT = {
 
 const MEANINGS: ReadonlyMap<number, string> = new Map([
   [EXIT.OK, 'done'],
-  [EXIT.CONFLICT, 'a conflict: somebody else holds the lock, or the time was up (-E says otherwise)'],
+  [EXIT.CONFLICT, 'a conflict: somebody else has the lock, or the time was up (see -E)'],
   [EXIT.USAGE, 'wrong arguments'],
-  [EXIT.DATA, 'the file is no lock table, or a damaged, outdated or differently laid out one'],
+  [EXIT.DATA, 'the file is no lock table, or a damaged or outdated one'],
   [EXIT.MISSING, 'there is no table'],
   [EXIT.COMMAND, 'the command could not be started'],
   [EXIT.SOFTWARE, 'a defect of this program'],
   [EXIT.SYSTEM, 'no native addon for this machine'],
-  [EXIT.CREATE, 'the table cannot be made: it exists, there is no room, or the place is not in memory'],
+  [EXIT.CREATE, 'the table cannot be made: it exists, no room, or not in memory'],
   [EXIT.IO, 'the operating system refused'],
-  [EXIT.BUSY, 'the table is in use (remove), or has no room for another participant'],
-  [EXIT.LOST, 'the lock was lost: this participant was evicted, or the table removed'],
+  [EXIT.BUSY, 'the table has no room for another participant'],
+  [EXIT.LOST, 'the lock was lost: evicted by somebody, or the table removed'],
   [EXIT.PERMISSION, 'not allowed, or a table of somebody who is not trusted'],
   [EXIT.ABANDONED, 'the last holder died (--fail-abandoned)'],
 ])

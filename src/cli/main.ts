@@ -30,8 +30,10 @@ function makeProgram(): Command {
       },
     })
     .addHelpText('after', `
-The table is the file named by --table, else by $LOCKTABLE, else /run/locktable (root) or $XDG_RUNTIME_DIR/locktable.
-"locktable COMMAND --help" has examples and every exit status.
+The table is the file named by --table, else by $LOCKTABLE, else
+/run/locktable (root) or $XDG_RUNTIME_DIR/locktable (others).
+
+"locktable COMMAND --help" has examples and what else a command may return.
 `)
     .addHelpText('after', exitHelp())
   addRun(program)

@@ -1,7 +1,7 @@
 /**
  * manage.ts: `locktable create` and `locktable remove`.
  */
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { LockTable, type SpaceOption } from '../index.js'
 import { type TableOptions, addTableOptions, tablePath } from './common.js'
 import { EXIT, UsageError, exitHelp } from './exit-codes.js'
@@ -14,12 +14,14 @@ interface CreateOptions extends TableOptions {
 }
 
 const CREATE_HELP = `
-A slot takes 256 bytes, reserved at once. A space without SLOTS gets 16384, fewer so that the file has at most 16 MiB.
-Whoever may write the file can lock, and can break it: --mode 660 for a group of programs that trust each other.
+A slot takes 256 bytes, reserved at once. A space without SLOTS gets 16384, or
+fewer so that the file has at most 16 MiB. Whoever may write the file can
+lock, and can break it: --mode 660 for programs that trust each other.
 
 Examples:
   locktable create
-  locktable --table /run/backup/locks create --space group --space snapshot:4096 --mode 660
+  locktable --table /run/backup/locks create --space group \\
+    --space snapshot:4096 --mode 660
 `
 
 const REMOVE_HELP = `
@@ -36,8 +38,8 @@ export function addManage(program: Command): void {
   addTableOptions(program.command('create'))
     .summary('make a table')
     .description('Makes the table file, complete and reserved; fails if it is there already. Programs, and "run", make it themselves where they may.')
-    .option('--space <name[:slots]>', 'a lockspace, in rank order; may be repeated (default: one, "default")', collectSpace, [])
-    .option('--mode <octal>', 'permissions of the file, whatever the umask', parseMode, 0o600)
+    .addOption(new Option('--space <name[:slots]>', 'a lockspace, in rank order; may be repeated').argParser(collectSpace).default([], 'one, "default"'))
+    .addOption(new Option('--mode <octal>', 'permissions of the file, whatever the umask').argParser(parseMode).default(0o600, '600'))
     .option('--allow-any-file-system', 'also where it is not in memory')
     .addHelpText('after', CREATE_HELP + exitHelp({ [EXIT.MISSING]: 'there is no directory for the table', [EXIT.CREATE]: true }))
     .action(async (_options: CreateOptions, command: Command) => {

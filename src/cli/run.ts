@@ -33,31 +33,44 @@ interface RunOptions extends TableOptions {
 }
 
 const HELP = `
-The command finds in its environment
-  LOCKTABLE                 the table's path: a locktable that it calls uses the same one
+The command finds in its environment:
+  LOCKTABLE                the table's path: a locktable that it calls uses the
+                           same one
   LOCKTABLE_EPOCH, LOCKTABLE_VERSION
-                            a fencing token: the version rises with every exclusive hold, the epoch is of this table alone
-  LOCKTABLE_ABANDONED_PID   only if the last exclusive holder of the name died before it released it: its process id, 0 if unknown
+                           a fencing token: the version rises with every
+                           exclusive hold, the epoch is of this table alone
+  LOCKTABLE_ABANDONED_PID  only if the name's last exclusive holder died before
+                           it released it: its process id, 0 if unknown
 
-Signals: SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are passed to the command. What the terminal itself
-sends to a foreground job (^C, ^\\, ^Z) reaches the command anyway and is not sent twice. While waiting for the lock they end the wait.
+Signals:
+  SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGTSTP and SIGCONT are
+  passed to the command. What the terminal itself sends to a foreground job
+  (^C, ^\\, ^Z) reaches the command anyway and is not sent twice. While
+  locktable waits for the lock, they end it. A signal that is ignored (nohup)
+  is not for locktable to know: say locktable run NAME -- nohup CMD.
 
-If locktable itself is killed with -9, the lock passes on at once, marked as abandoned, although the command may still run. (With flock(1)
-the lock would stay until the command ends.) Where that matters, let the command die along: locktable run NAME -- setpriv --pdeathsig KILL CMD.
+Killed with -9, locktable loses the lock, and the command runs on:
+  The next holder gets it at once, marked as abandoned. (With flock(1) the
+  command itself holds the lock, and so does all that it leaves running.)
+  Where that matters, let the command die along:
+    locktable run NAME -- setpriv --pdeathsig KILL CMD
 
-If the lock is lost while the command runs (locktable evict, or the table was removed), locktable says so on stderr and, with
---on-loss=kill, ends the command by SIGTERM, after ten seconds by SIGKILL. In both cases the exit status is 76.
+If the lock is lost while the command runs:
+  By locktable evict, or because the table was removed. It is said on stderr,
+  with --on-loss=kill the command is ended (SIGTERM, after ten seconds
+  SIGKILL), and the exit status is 76, whatever the command's is.
 
-Two names may share a slot, and then a lock. A command that takes a second lock should take it in another --space, in rank order.
+Two names may share a slot, and then a lock. A command that takes a second
+lock should take it in another --space, of those that come later in the table.
 
 Examples:
   locktable run vm/100 -- backup-one 100
-  locktable run --shared --timeout 2.5 datastore -c 'du -s /backup | sort'
+  locktable run --shared --timeout 2.5 store -c 'du -s /backup | sort'
   locktable run --no-wait -E 75 nightly -- prune --keep 7
 `
 
 const EXITS = exitHelp({
-  [EXIT.OK]: "the command's own status, whatever it is; ended by a signal, locktable ends by the same one\n       (128 + n for those that dump core)",
+  [EXIT.OK]: "the command's own status, whatever it is; if signal n ended it, locktable\n       ends by the same one, or with 128 + n where that would dump core",
   [EXIT.CONFLICT]: true, [EXIT.MISSING]: 'there is no directory for the table', [EXIT.COMMAND]: true, [EXIT.CREATE]: true, [EXIT.LOST]: true, [EXIT.ABANDONED]: true,
 })
 
@@ -77,7 +90,7 @@ export function addRun(program: Command): void {
     .option('-c, --command <text>', 'run the text by /bin/sh')
     .option('--space <name>', "the lock's space (default: the table's first)")
     .addOption(new Option('--on-loss <what>', 'if the lock is lost while the command runs').choices(['warn', 'kill']).default('warn'))
-    .option('--fail-abandoned', 'do not run if the last holder died: leave it to somebody who repairs, by a run without this option')
+    .option('--fail-abandoned', 'do not run if the last holder died, until a run without this option did')
     .option('-q, --quiet', 'do not say that the last holder died')
     .option('--verbose', 'say how long it took to get the lock')
     .option('--allow-any-file-system', 'make a missing table also where it is not in memory')

@@ -17,11 +17,16 @@ interface LookOptions extends TableOptions {
 }
 
 const STATUS_HELP = `
-Columns: AGE is the time since a participant joined, WAITING how many slots it waits for; FOR is the time since the latest hold of a slot
-began. NAME is that of the latest holder: names may share a slot. "abandoned by" names dead holders about whom nobody has been told yet.
+Columns:
+  AGE      since the participant joined
+  WAITING  of a participant: for how many slots; of a slot: who, for how long
+  NAME     of the latest holder: names may share a slot
+  FOR      since the slot's latest hold began
+  NOTES    "abandoned by": a dead holder that the next one will be told about
 
-With --json: one object with path, sizeBytes, createdAt, epoch, spaces, participants, slots, waitsFor, cycles. Times are milliseconds in
-fields ending in Ms, 64-bit numbers are decimal strings. With --watch: one such object a line.
+With --json: one object with path, sizeBytes, createdAt, epoch, spaces,
+participants, slots, waitsFor and cycles. Times are milliseconds, in fields
+ending in Ms; 64-bit numbers are decimal strings. With --watch: one a line.
 
 Examples:
   locktable status
@@ -64,7 +69,7 @@ async function status(options: LookOptions): Promise<void> {
     do {
       const report = withoutUs(table)
       if (options.json) print(json(report, options.watch === true))
-      else if (options.watch && isTerminal) print(`\x1b[H${statusText(report).replaceAll('\n', '\x1b[K\n')}\x1b[K\n\x1b[J`)
+      else if (options.watch && isTerminal) process.stdout.write(screenful(statusText(report)))
       else print(`${statusText(report)}\n${options.watch ? '\n' : ''}`)
       if (options.watch) await sleep(options.interval)
     } while (options.watch)
@@ -89,8 +94,19 @@ function withoutUs(table: LockTable): TableReport {
   return { ...report, participants: report.participants.filter(participant => participant.number !== table.participantNumber) }
 }
 
+/** From the top left, over what stands there, and no more than fits. */
+function screenful(text: string): string {
+  const rows = process.stdout.rows || 24
+  const lines = text.split('\n')
+  if (lines.length >= rows) lines.splice(rows - 2, Infinity, paint.dim(`… ${lines.length - rows + 2} more lines`))
+  return `\x1b[H${lines.map(line => `${line}\x1b[K\n`).join('')}\x1b[J`
+}
+
 function statusText(report: TableReport): string {
-  const { participants, slots } = report
+  const { slots } = report
+  // The dead who hold nothing are only numbers that wait to be used again.
+  const participants = report.participants.filter(p => p.state === 'live' || p.state === 'joining' ||
+    slots.some(slot => slot.holders.some(holder => holder.participant === p.number)))
   const parts = [
     printTable([], [
       [paint.dim('table'), `${visible(report.path)}, ${(report.sizeBytes / 2 ** 20).toFixed(1)} MiB, made ${report.createdAt.toISOString().replace('.000', '')}`],
@@ -102,7 +118,7 @@ function statusText(report: TableReport): string {
     slots.length === 0 ? 'nothing is held or waited for' : printTable(['SPACE', 'NAME', 'HELD BY', 'FOR', 'WAITING', 'NOTES'], slots.map(slotRow)),
   ]
   for (const cycle of report.cycles) {
-    const pids = cycle.map(number => participants.find(p => p.number === number)?.pid ?? '?')
+    const pids = cycle.map(number => report.participants.find(p => p.number === number)?.pid ?? '?')
     parts.push(paint.bold(paint.red(`DEADLOCK: participants ${[...cycle, cycle[0]].join(' -> ')} wait for each other (pids ${pids.join(', ')})`)))
   }
   return parts.join('\n\n')
@@ -113,7 +129,7 @@ function stateText(state: ParticipantReport['state']): string {
 }
 
 function slotRow(slot: SlotReport): string[] {
-  const holders = slot.holders.map(holder => `${holder.pid} ${holder.mode}${holder.state === 'live' ? '' : ` (${stateText(holder.state)})`}`)
+  const holders = slot.holders.map(holder => `${holder.pid || 'unknown'} ${holder.mode}${holder.state === 'live' ? '' : ` (${stateText(holder.state)})`}`)
   const waiters = slot.waiters.map(waiter => `${waiter.pid} ${waiter.mode}${waiter.waitingMs === undefined ? '' : ` ${duration(waiter.waitingMs)}`}`)
   const notes = slot.abandonedByPids.map(pid => paint.yellow(`abandoned by ${pid}`))
   return [visible(slot.space), nameText(slot), together(holders), duration(slot.heldMs), together(waiters), notes.length === 0 ? '' : together(notes)]

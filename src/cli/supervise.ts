@@ -68,12 +68,13 @@ export function superviseCommand(
   [file, ...args]: readonly [string, ...string[]], env: NodeJS.ProcessEnv, incoming: Incoming, lost: AbortSignal, onLoss: 'warn' | 'kill',
 ): Promise<Outcome> {
   return new Promise(resolve => {
-    const child = spawn(file, args, { stdio: 'inherit', env })
-    let impatience: NodeJS.Timeout | undefined
+    // First the handlers: a SIGTSTP between the two would stop us alone. They run from the event loop, so when there is a child.
     incoming.hand(signal => {
       if (!FROM_TERMINAL.includes(signal) || !isForeground()) child.kill(signal)
       if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP')
     })
+    const child = spawn(file, args, { stdio: 'inherit', env })
+    let impatience: NodeJS.Timeout | undefined
     const onLost = (): void => {
       complain(`${(lost.reason as Error).message}: the lock is lost, and the command ${onLoss === 'kill' ? 'is told to end' : 'still runs'}`)
       if (onLoss !== 'kill') return
