@@ -121,7 +121,7 @@ async function runShowing(day: Day): Promise<void> {
     const [elapsed, locks] = [day.elapsedMs, day.total('locks')]
     if (!isTerminal && elapsed < nextLine) return
     nextLine = elapsed + 2000
-    const rate = elapsed > shownAt ? Math.round((locks - locksThen) / ((elapsed - shownAt) / 1000)) : 0
+    const rate = shownAt > 0 ? Math.round((locks - locksThen) / ((elapsed - shownAt) / 1000)) : 0
     ;[shownAt, locksThen] = [elapsed, locks]
     const line = `${`${(elapsed / 1000).toFixed(1)} s`.padStart(8)}  ${number(locks)} locks  ${number(rate)} locks/s  ${number(day.total('edits'))} rewrites  ${
       number(day.kills.length, 4)} kills`
@@ -151,7 +151,7 @@ function conclude(proof: Proof, day: Day, leftInTable: number): number {
   const expected = proof.completed + proof.landed
   print(printTable([], [
     ['locks taken', `${day.total('locks')}, ${Math.round(day.total('locks') / (day.elapsedMs / 1000))} a second, beside reading and rewriting files`],
-    ['operations', `${day.total('edits')} backups and prunes, ${day.total('verified')} verifications`],
+    ['verifications', String(day.total('verified'))],
     ['processes killed with -9', String(day.kills.length)],
     ['locks they died with', `${times.length}, each handed on with a notice to the next holder`],
     ['until the next holder was in', times.length === 0 ? '-' : `p50 ${at(0.5)}, p99 ${at(0.99)}, max ${at(1)}`],
