@@ -270,7 +270,7 @@ export class LockHandle {
       const { signal, timeoutMs, mode } = parsed
       const settle = (): void => {
         clearTimeout(timer)
-        signal?.removeEventListener('abort', onAbort)
+        if (signal !== undefined) forgetAbort(signal, onAbort)
       }
       const fail = (error: Error): void => {
         settle()
@@ -293,7 +293,7 @@ export class LockHandle {
         fail(error)
       }
       if (timeoutMs !== Infinity) timer = setTimeout(onTime, timeoutMs)
-      signal?.addEventListener('abort', onAbort)
+      if (signal !== undefined) hearAbort(signal, onAbort)
       const entry = waiters.enqueue(this.request(mode), notice => {
         settle()
         resolve(this.#guard(mode, notice))
@@ -356,6 +356,27 @@ export class LockHandle {
   #aborted(signal: AbortSignal | undefined, waitedMs: number): LockAbortedError {
     return new LockAbortedError(`the wait for ${this.#quoted} was aborted`, { path: this.#path, waitedMs, cause: signal?.reason })
   }
+}
+
+/**
+ * One listener for all waits under a signal: Node takes more than ten for a leak.
+ */
+const aborts = new WeakMap<AbortSignal, Set<() => void>>()
+
+function onAnyAbort(this: AbortSignal): void {
+  for (const onAbort of [...aborts.get(this) ?? []]) onAbort()
+}
+
+function hearAbort(signal: AbortSignal, onAbort: () => void): void {
+  let waits = aborts.get(signal)
+  if (waits === undefined) aborts.set(signal, waits = new Set())
+  if (waits.size === 0) signal.addEventListener('abort', onAnyAbort)
+  waits.add(onAbort)
+}
+
+function forgetAbort(signal: AbortSignal, onAbort: () => void): void {
+  const waits = aborts.get(signal)
+  if (waits?.delete(onAbort) && waits.size === 0) signal.removeEventListener('abort', onAnyAbort)
 }
 
 const TRY_KEYS: ReadonlySet<string> = new Set<keyof TryLockOptions>(['mode', 'holding'])
