@@ -107,14 +107,14 @@ describe('several processes at once', () => {
 
   test('open and remove again and again: no error but those that say so, never two tables that both live', async () => {
     const path = temporaryTable()
-    const reports = await Promise.all(Array.from({ length: 3 }, () => runFixture('race', path, '150')))
+    const reports = await Promise.all(Array.from({ length: 3 }, () => runFixture('race', path, '60')))
     for (const report of reports) expect(report).toMatch(/^ok \d+$/)
   })
 
   test('an opening is not refused because of a removal that comes to nothing', async () => {
     const path = temporaryTable()
     const table = await open(path, SMALL)
-    const remover = runFixture('remove-loop', path, '2000')
+    const remover = runFixture('remove-loop', path, '500')
     const codes = new Set<string>()
     let done = false
     const ended = remover.finally(() => { done = true })
