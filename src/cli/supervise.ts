@@ -57,6 +57,13 @@ export class Incoming {
     process.on('SIGCONT', this.#onSignal)
   }
 
+  /** Stops as if nobody had asked to be told: where the kernel refuses (no shell is there to continue us), the command is not stopped either. */
+  stop(): void {
+    process.off('SIGTSTP', this.#onSignal)
+    process.kill(process.pid, 'SIGTSTP')
+    process.on('SIGTSTP', this.#onSignal)
+  }
+
   /** Back to what they do by themselves. */
   ignore(): void {
     for (const signal of [...ENDING, 'SIGTSTP', 'SIGCONT'] as const) process.off(signal, this.#onSignal)
@@ -71,7 +78,7 @@ export function superviseCommand(
     // First the handlers: a SIGTSTP between the two would stop us alone. They run from the event loop, so when there is a child.
     incoming.hand(signal => {
       if (!FROM_TERMINAL.includes(signal) || !isForeground()) child.kill(signal)
-      if (signal === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP')
+      if (signal === 'SIGTSTP') incoming.stop()
     })
     const child = spawn(file, args, { stdio: 'inherit', env })
     let impatience: NodeJS.Timeout | undefined

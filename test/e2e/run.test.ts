@@ -3,7 +3,7 @@ import { existsSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { MAIN, hasScript, hasSetpriv, locktable, onTerminal, open, place, processState, start, until } from './support.js'
+import { MAIN, Run, hasScript, hasSetpriv, locktable, onTerminal, open, place, processState, start, until } from './support.js'
 
 /** A shell command that waits for a file: what a test makes to let it go on. */
 const gate = (): string => join(place.directory, 'go')
@@ -143,13 +143,32 @@ describe('signals', () => {
     guard.release()
   })
 
-  test('SIGTSTP stops both, SIGCONT continues both', async () => {
-    const run = await start(['run', 'a', '-c', `echo pid $$.; ${atGate()}`]).said('.')
-    const pid = Number(/pid (\d+)/.exec(run.out)?.[1])
-    run.child.kill('SIGTSTP')
-    await until(() => processState(run.pid) === 'T' && processState(pid) === 'T')
-    run.child.kill('SIGCONT')
-    await until(() => processState(run.pid) !== 'T' && processState(pid) !== 'T')
+  /** A job of a shell: the kernel stops only what somebody is there to continue. */
+  async function startJob(text: string): Promise<{ run: Run; command: number; child: number }> {
+    const run = await new Run('bash', ['-mc', '"$@" & echo "job $!,"; wait -f $!', 'bash', process.execPath, MAIN, 'run', 'a', '-c', `echo pid $$.; ${text}`], {})
+      .said('.')
+    return { run, command: Number(/job (\d+)/.exec(run.out)?.[1]), child: Number(/pid (\d+)/.exec(run.out)?.[1]) }
+  }
+
+  test('SIGTSTP stops both, SIGCONT continues both, again and again', async () => {
+    const { run, command, child } = await startJob(atGate())
+    for (let round = 0; round < 3; round++) {
+      process.kill(command, 'SIGTSTP')
+      await until(() => processState(command) === 'T' && processState(child) === 'T')
+      process.kill(command, 'SIGCONT')
+      await until(() => processState(command) !== 'T' && processState(child) !== 'T')
+    }
+    openGate()
+    expect(await run.ended).toMatchObject({ status: 0 })
+  })
+
+  test('SIGTSTP stops neither where no shell could continue them', async () => {
+    const run = new Run('setsid', ['--wait', process.execPath, MAIN, 'run', 'a', '-c', `trap "echo told" USR1; echo ppid $PPID.; ${atGate()}`], {})
+    await run.said('.')
+    const pid = Number(/ppid (\d+)/.exec(run.out)?.[1])
+    process.kill(pid, 'SIGTSTP')
+    process.kill(pid, 'SIGUSR1')
+    await run.said('told')
     openGate()
     expect(await run.ended).toMatchObject({ status: 0 })
   })

@@ -30,6 +30,7 @@ describe('a worker thread', () => {
     const source = `
       const { parentPort } = require('node:worker_threads')
       const say = text => parentPort.postMessage(text)
+      parentPort.on('message', () => {}) // keeps the thread, and what it holds, until it is terminated
       import(${module}).then(async ({ LockTable }) => {
         const table = await LockTable.open(${JSON.stringify(path)})
         ${body}
