@@ -16,7 +16,7 @@ import { LockError } from '../errors.js'
 import { nowMs } from './clock.js'
 import { ringAll, ringBell } from './doorbell.js'
 import {
-  GENERATION_LIMIT, GENERATION_SHIFT, HEADER, LIFE, LIFE_STATUS_MASK, PARTICIPANT, PARTICIPANT_LABEL_BYTES, PARTICIPANT_LIMIT,
+  GENERATION_LIMIT, GENERATION_SHIFT, HEADER, LIFE, LIFE_STATUS_MASK, PARTICIPANT, PARTICIPANT_LABEL_BYTES, PARTICIPANT_LIMIT, PARTICIPANT_WORDS,
   ROSTER_LOCK_BYTE, WORD_BYTES, participantWord, slotWord,
 } from './layout.js'
 import { Protocol } from './protocol.js'
@@ -102,7 +102,7 @@ function scrubAll(region: Region, protocol: Protocol, number: number): void {
 /** Everything in the record but life, robust word, bell and generation. */
 function introduce(region: Region, record: number, label: string): void {
   const { words } = region
-  for (let word = PARTICIPANT.INTENT_SLOT; word < PARTICIPANT.HANDOFFS + 2; word++) words[record + word] = 0
+  words.fill(0, record + PARTICIPANT.INTENT_SLOT, record + PARTICIPANT_WORDS)
   const namespaceInode = pidNamespace()
   const startTicks = startTime()
   const now = Math.floor(nowMs())

@@ -25,7 +25,8 @@ describe('offsets and numbers', () => {
     ['NOTICE', { PID: 0, NAME_0: 1, NAME_1: 2, TIME: 3 }],
   ]
   test.each(TABLES)('%s', (name, expected) => {
-    expect(layout[name]).toEqual(expected)
+    const table = layout[name]
+    expect(table === layout.PARTICIPANT || table === layout.SLOT ? layout.offsetsOf(table) : table).toEqual(expected)
   })
 
   const NUMBERS: readonly (readonly [keyof typeof layout, number])[] = [
@@ -64,8 +65,8 @@ describe('places', () => {
   const RECORDS: readonly (readonly [string, Readonly<Record<string, number>>, Readonly<Record<string, number>>, number])[] = [
     ['the header', layout.HEADER, { BOOT_ID: 4, SPACES: layout.SPACE_LIMIT * layout.SPACE_WORDS }, layout.HEADER_WORDS],
     ['a space', layout.SPACE, { NAME: layout.SPACE_NAME_BYTES / 4 }, layout.SPACE_WORDS],
-    ['a participant', layout.PARTICIPANT, { LABEL: layout.PARTICIPANT_LABEL_BYTES / 4 }, layout.PARTICIPANT_WORDS],
-    ['a slot', layout.SLOT, {
+    ['a participant', layout.offsetsOf(layout.PARTICIPANT), { LABEL: layout.PARTICIPANT_LABEL_BYTES / 4 }, layout.PARTICIPANT_WORDS],
+    ['a slot', layout.offsetsOf(layout.SLOT), {
       READERS: 4, WAITERS_EXCLUSIVE: 4, WAITERS_SHARED: 4, NOTICES: layout.NOTICE_LIMIT * layout.NOTICE_WORDS, NAME: layout.SLOT_NAME_BYTES / 4,
     }, layout.SLOT_WORDS],
   ]
