@@ -53,10 +53,41 @@ const layerRules = layers.flatMap(([name, allowed], row) => {
   return [{ ...rule, to: { ...rule.to, pathNot: [...rule.to.pathNot, ...publicObjects.map(pathOf)] } }, typesOnly]
 })
 
+/** src/datastore, lowest first, by the same rule; all may import the root, and locking alone src/lock (below). */
+const datastoreLayers = [
+  ['errors', []],
+  ['digest', []],
+  ['format', ['digest']],
+  ['names', ['digest']],
+  ['zstd-frame', ['errors']],
+  ['zstd', ['errors', 'format', 'zstd-frame']],
+  ['crypt', ['digest', 'format']],
+  ['blob', ['errors', 'format', 'zstd', 'crypt']],
+]
+
+const datastore = name => `^src/datastore/${name}\\.ts$`
+const knownOfDatastore = datastoreLayers.map(([name]) => name)
+
+const datastoreRules = datastoreLayers.map(([name, allowed], row) => ({
+  name: `datastore-${name.replaceAll('/', '-')}`,
+  comment: `src/datastore/${name}.ts may import ${allowed === below ? 'what is below it' : allowed.join(', ') || 'nothing'} only.`,
+  severity: 'error',
+  from: { path: datastore(name) },
+  to: { path: '^src/', pathNot: [...root.map(pathOf), '^src/lock/', ...(allowed === below ? knownOfDatastore.slice(0, row) : allowed).map(datastore)] },
+}))
+
 /** @type {import('dependency-cruiser').IConfiguration} */
 export default {
   forbidden: [
     ...layerRules,
+    ...datastoreRules,
+    {
+      name: 'datastore-without-a-place',
+      comment: 'A new file of src/datastore gets its row in the table above first.',
+      severity: 'error',
+      from: { path: '^src/datastore/', pathNot: knownOfDatastore.map(datastore) },
+      to: { path: '^src/datastore/' },
+    },
     {
       name: 'lock-without-a-place',
       comment: 'A new file of src/lock gets its row in the table above first.',

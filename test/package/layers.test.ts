@@ -17,6 +17,8 @@ const breaches = [
   ['lock knows the package face', 'lock-knows-no-upper-layer', 'src/lock/web-locks.ts', '../index.js'],
   ['the data store locks past locking.ts', 'datastore-locks-through-locking', 'src/datastore/gc.ts', '../lock/table.js'],
   ['the data store knows the command line', 'datastore-knows-no-upper-layer', 'src/datastore/backup.ts', '../cli/main.js'],
+  ['a lower layer of the data store imports a higher one', 'datastore-names', 'src/datastore/names.ts', './blob.js'],
+  ['a new file of the data store has no place in the table', 'datastore-without-a-place', 'src/datastore/unheard-of.ts', './digest.js'],
   ['the command line looks behind the public face', 'cli-uses-the-public-face', 'src/cli/status.ts', '../lock/table.js'],
   ['the library imports the command line', 'nothing-imports-the-cli', 'src/index.ts', './cli/main.js'],
   ['the addon is loaded twice', 'addon-loaded-once', 'src/lock/region.ts', 'bindings'],
@@ -29,6 +31,8 @@ const breaches = [
 /** Imports that are as they should be. */
 const fine = [
   ['src/datastore/locking.ts', '../lock/table.js'],
+  ['src/datastore/blob.ts', './zstd.js'],
+  ['src/datastore/names.ts', '../check.js'],
   ['src/lock/native.ts', 'bindings'],
   ['src/cli/main.ts', 'commander'],
   ['src/cli/main.ts', '../index.js'],

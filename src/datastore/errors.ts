@@ -1,0 +1,71 @@
+/**
+ * errors.ts: what can go wrong with a datastore. Codes are stable, messages are not.
+ *
+ * As in the lock half, a programmer's mistake is a TypeError or RangeError without a code of ours (check.ts); everything here is an
+ * outcome that a correct program may meet.
+ */
+
+export type FormatErrorCode =
+  | 'FORMAT_TRUNCATED' // the bytes end before what must be there
+  | 'FORMAT_MAGIC' // the first eight bytes are of another kind of file, or of none
+  | 'FORMAT_LENGTH' // the length contradicts the header, or is no multiple of an entry
+  | 'FORMAT_VALUE' // a field has a value that it cannot have
+  | 'FORMAT_CHECKSUM' // the checksum is another one than that of the bytes
+  | 'FORMAT_TOO_LARGE' // more plain bytes than allowed; nothing of that size was allocated
+  | 'FORMAT_COMPRESSION' // no well-formed zstd data
+  | 'FORMAT_JSON' // no JSON, or not of the form that the file must have
+
+export type KeyErrorCode =
+  | 'KEY_MISSING' // encrypted, and no key was given
+  | 'KEY_WRONG' // another key than the one it was encrypted or signed with, or damaged beyond the checksum
+  | 'KEY_PASSPHRASE' // the key file is protected and the passphrase is missing or wrong
+  | 'SIGNATURE_WRONG' // the manifest was changed after it was signed
+
+/** The other parts of the datastore add theirs here. */
+export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode
+
+export interface DatastoreErrorDetails {
+  readonly cause?: unknown
+  /** The file, or whatever the caller named as the place. */
+  readonly path?: string | undefined
+}
+
+/** Every expected failure of the datastore. Test `code`, never the message. */
+export class DatastoreError extends Error {
+  override readonly name: string = 'DatastoreError'
+  readonly code: DatastoreErrorCode
+  readonly path: string | undefined
+
+  constructor(code: DatastoreErrorCode, message: string, details: DatastoreErrorDetails = {}) {
+    super(message, 'cause' in details ? { cause: details.cause } : undefined)
+    this.code = code
+    this.path = details.path
+  }
+}
+
+export interface FormatErrorDetails {
+  readonly path: string
+  /** Bytes from the start of the file (of the decoded text for JSON) to what is wrong. */
+  readonly offset: number
+  /** What should be there, in words. */
+  readonly expected: string
+  /** What is there instead, in words. */
+  readonly found?: string | undefined
+  readonly cause?: unknown
+}
+
+/** `FORMAT_…`: a file is not what it must be. Says in which file, where in it, and what was expected there. */
+export class FormatError extends DatastoreError {
+  override readonly name: string = 'FormatError'
+  override readonly path: string
+  readonly offset: number
+  readonly expected: string
+
+  constructor(code: FormatErrorCode, details: FormatErrorDetails) {
+    const found = details.found === undefined ? '' : `, found ${details.found}`
+    super(code, `${details.path}, byte ${details.offset}: expected ${details.expected}${found}`, details)
+    this.path = details.path
+    this.offset = details.offset
+    this.expected = details.expected
+  }
+}
