@@ -25,6 +25,8 @@ export default tseslint.config(
       '@typescript-eslint/no-shadow': ['error', { hoist: 'never' }],
       'no-restricted-imports': ['error', { paths: bareBuiltins.map(name => ({ name, message: `Say 'node:${name}'.` })) }],
 
+      // The enums of the layout are offsets: to be added to, and compared with, any number.
+      '@typescript-eslint/no-unsafe-enum-comparison': 'off',
       // An index into an array of words whose bounds the layout fixes is known to be there: `words[i]!`.
       '@typescript-eslint/no-non-null-assertion': 'off',
       // Shared memory and input from JavaScript change under the types; a check the types call needless is often the point.

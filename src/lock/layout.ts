@@ -141,6 +141,7 @@ export enum SLOT {
   WAITERS_SHARED = 20,
   NOTICES_LOST = 24, // 1: more names were abandoned than NOTICE_LIMIT; every unlisted name counts as abandoned
   NAME_META = 25, // bytes of NAME | NAME_IS_BYTES | NAME_IS_CUT
+  URGENT = 26, // BITMAP_WORDS words
   // Line 2
   NOTICES = 32, // NOTICE_LIMIT records of NOTICE_WORDS
   // Line 3
@@ -165,7 +166,8 @@ export const NAME_IS_CUT = 0x200
  *             Must not be clear while a registered waiter sleeps and nobody is on the way to wake it.
  * READERS     a reader may be inside. Licence: may be set with none. Must not be clear with one inside.
  * DRAINING    the owner has not entered: it waits for readers to leave and wants its bell rung.
- * HANDOFF     some waiter has waited long: the next release gives the slot away. Licence: a hint.
+ * HANDOFF     some waiter has waited long (its bit is in URGENT): a release gives the slot to such a one. Licence: may be set with none.
+ *             Must not be clear while one that has its bit set sleeps.
  * NOTICES     the slot's records name abandoned names. Licence: may be set with none.
  * INHERITED   the owner has not entered and carries a dead holder's notice that is not yet in the records.
  * GRANTED     the owner was chosen by a releaser and has not accepted. Void once its waiter bits are clear.

@@ -10,6 +10,7 @@
  *                                                while it lives, its scrubber once it is dead, a thief (steal)
  *   WX[p]   bit p of SLOT.WAITERS_EXCLUSIVE      p sleeps, or is about to, until it may own the slot; p, its scrubber
  *   WS[p]   bit p of SLOT.WAITERS_SHARED         the same for a shared hold
+ *   U[p]    bit p of SLOT.URGENT                 p has waited long and wants to be the next; p, its scrubber
  *   L[p]    PARTICIPANT.LIFE                     p at joining and leaving; DEAD by whoever saw p's byte lock free
  *   B[p]    PARTICIPANT.BELL                     anybody; "look again at everything you wait for"
  *   intent  PARTICIPANT.INTENT_…                 p, before the compare-and-swap that lets it enter
@@ -22,7 +23,7 @@
  *   x2  S unowned: CAS S -> me [+DRAINING if READERS]
  *   x3  S granted to me: CAS S -GRANTED          inside
  *   x4  owner dead, or its grant void: TAKE OVER, then x6
- *   x5  owner live: CAS S +WAITERS [+HANDOFF]    asleep until the bell; then again from x2
+ *   x5  owner live: CAS S +WAITERS [+HANDOFF]    asleep until the bell; then again from x2. With HANDOFF: U[me] was set before S was read
  *   x6  DRAINING: load Q; a live reader: asleep  until the bell; none: CAS S -DRAINING -READERS, inside
  * SHARED, uncontended: s1 s2 q1 q2
  *   s1  set Q[me]                                s2  S unowned: CAS S +READERS unless it is there, inside
@@ -32,17 +33,17 @@
  *       readers and would wait for ever if they kept coming; owner dead: TAKE OVER, r3 with READERS
  * RELEASE
  *   r1  CAS S me -> 0                            done
- *   r2  HANDOFF: choose a live waiter w, CAS S -> w+GRANTED, ring w, look again whether w still waits and lives
+ *   r2  HANDOFF: choose the next live waiter w of U, CAS S -> w+GRANTED, ring w, look again whether w still waits and lives
  *   r3  CAS S -> unowned, flags kept             then, if WAITERS, WAKE NEXT
  *   q1  clear Q[me]                              q2  if the owner drains, ring it
  * WAKE NEXT (of a slot that I left unowned, or whose wake-up I may have swallowed)
- *   n1  scan WX and WS, in circular order from me, for a live participant
- *   n2  none: CAS S -WAITERS -HANDOFF            if S is still unowned
+ *   n1  scan WX and WS, in circular order from me, for a live participant; HANDOFF: of U first
+ *   n2  none: CAS S -WAITERS -HANDOFF            if S is still unowned. None of U: CAS S -HANDOFF, likewise
  *   n3  one: ring it; a shared one: ring all shared ones. Whoever enters shared and had waited repeats n1
  * WAITING
  *   w1  set WX[me] (WS[me])                      before the first x2 (s1); the bit stays until w2
- *   w2  clear it                                 after x2 x3 x4 (s2 s5) succeeded
- *   g1  giving up: clear it                      g2  S granted to me: r3.  S unowned, dead or void: WAKE NEXT.
+ *   w2  clear it and U[me]                       after x2 x3 x4 (s2 s5) succeeded
+ *   g1  giving up: clear both                    g2  S granted to me: r3.  S unowned, dead or void: WAKE NEXT.
  *                                                    S owned: CAS S +WAITERS if others wait
  *   g3  giving up at x6: r3
  * TAKE OVER
@@ -60,6 +61,8 @@
  *       that owner's r2/r3 comes later and scans later, or its death rings everybody (native/sentinel.cc).
  *   I4  Whoever was rung, and does not end up as owner, passes it on (n3, g2). If it dies, its death rings everybody.
  *   I5  WAITERS is cleared by n2 alone, on an unowned word, after a scan that found nobody.
+ *       HANDOFF likewise: so whoever sleeps with U set has seen S owned, with HANDOFF, after its bit was set, and that owner gives the slot
+ *       to one of U, in circular order: each other participant goes before me at most once, unless somebody dies or gives up.
  *   I6  A grant to w is void when neither WX[w] nor WS[w] is set: w accepts (x3) before it clears its bit (w2) and looks
  *       at S after it clears its bit (g2), so nobody else can mistake an acceptance for a void grant.
  *   I7  hasEntered(S) iff the owner's code may have run. Only then its death is a notice; INHERITED carries the notice of
@@ -91,9 +94,10 @@
  * TRIED  A release by exchange instead of r1: one that was evicted would wipe out its successor. Clearing WAITERS with the
  * release (glibc does): a chain of a barger and two deaths strands a waiter unless every death rings everybody; kept both.
  * Clearing a dead reader's bit while draining: the number may have come back to life between the look and the clearing.
+ * HANDOFF without U, cleared by an acceptor that had not waited long: two that took turns at barging and being chosen starved a third.
  */
 import {
-  DRAINING, GENERATION_SHIFT, GRANTED, INHERITED, MODE_EXCLUSIVE, MODE_SHARED, NOTICES, PARTICIPANT, READERS, SLOT, WAITERS, participantWord,
+  DRAINING, GENERATION_SHIFT, GRANTED, HANDOFF, INHERITED, MODE_EXCLUSIVE, MODE_SHARED, NOTICES, PARTICIPANT, READERS, SLOT, WAITERS, participantWord,
 } from './layout.js'
 import { carry, forget, noticeOfDead, peek, record, type Notice } from './notices.js'
 import { clearBit, forEachSharedWaiter, hasBit, isOwnerLive, liveReader, nextWaiter, setBit } from './roster.js'
@@ -169,20 +173,19 @@ export class Protocol {
    */
   attemptExclusive(slot: number, name0: number, name1: number, urgent: boolean): Outcome {
     const words = this.#words
+    if (urgent) this.#hurry(slot)
     for (;;) {
       const word = Atomics.load(words, slot)
       if (isOwnedBy(word, this.#identity) && word & GRANTED) {
         this.#intend(slot, name0, name1)
-        const next = urgent ? accepted(word) : accepted(calmed(word))
-        if (Atomics.compareExchange(words, slot, word, next) !== word) continue // x3
+        if (Atomics.compareExchange(words, slot, word, accepted(word)) !== word) continue // x3
         this.deregister(slot, MODE_EXCLUSIVE) // w2
         this.#noteEntry(slot, name0, name1)
         return ENTERED
       }
       if (!isOwned(word)) {
         this.#intend(slot, name0, name1)
-        const next = claimed(urgent ? word : calmed(word), this.#identity)
-        if (Atomics.compareExchange(words, slot, word, next) !== word) continue // x2
+        if (Atomics.compareExchange(words, slot, word, claimed(word, this.#identity)) !== word) continue // x2
       } else if (this.#isVacant(slot, word)) {
         if (!this.#takeOver(slot, word)) continue // x4
       } else {
@@ -230,7 +233,7 @@ export class Protocol {
       const word = Atomics.load(words, slot)
       if (!isOwnedBy(word, this.#identity)) return LOST
       if (add === 0 && wantsHandoff(word, give)) {
-        const chosen = nextWaiter(words, slot, this.#number)
+        const chosen = this.#nextInTurn(slot, word, give)
         if (chosen !== 0) {
           if (this.#grant(slot, word, chosen)) return ENTERED
           continue
@@ -240,6 +243,12 @@ export class Protocol {
       if (word & WAITERS) this.#wakeNext(slot)
       return ENTERED
     }
+  }
+
+  /** Whom to give the slot to: one that asked for it, or, if the releaser wants it so, any waiter; 0: nobody. */
+  #nextInTurn(slot: number, word: number, anybody: boolean): number {
+    const urgent = word & HANDOFF ? nextWaiter(this.#words, slot, this.#number, true) : 0
+    return urgent === 0 && anybody ? nextWaiter(this.#words, slot, this.#number) : urgent
   }
 
   /** r2. False: the word moved, nothing was done. */
@@ -288,22 +297,30 @@ export class Protocol {
       } else if (this.#isVacant(slot, word)) {
         if (this.#takeOver(slot, word)) return this.#disown(slot, READERS)
       } else {
-        clearBit(words, slot + SLOT.READERS, this.#number) // s3
-        this.#ringDrainer(slot) // s4
+        this.#retreat(slot)
         return BUSY
       }
     }
   }
 
+  /** I set my bit, but may not stay. */
+  #retreat(slot: number): void {
+    clearBit(this.#words, slot + SLOT.READERS, this.#number) // s3
+    this.#ringDrainer(slot) // s4
+  }
+
   /** A registered shared waiter looks again. BUSY: sleep. The registration ends with ENTERED. */
   attemptShared(slot: number, urgent: boolean): Outcome {
     const words = this.#words
+    if (urgent) this.#hurry(slot)
     for (;;) {
       const word = Atomics.load(words, slot)
       if (isOwnedBy(word, this.#identity) && word & GRANTED) {
         setBit(words, slot + SLOT.READERS, this.#number) // s5
-        const next = disowned(urgent ? word : calmed(word)) | READERS
-        if (Atomics.compareExchange(words, slot, word, next) !== word) continue
+        if (Atomics.compareExchange(words, slot, word, disowned(word) | READERS) !== word) {
+          this.#retreat(slot) // a thief may have been here
+          continue
+        }
       } else if (!isOwned(word) || this.#isVacant(slot, word)) {
         setBit(words, slot + SLOT.READERS, this.#number) // s1
         if (this.enterShared(slot) !== ENTERED) continue
@@ -334,6 +351,7 @@ export class Protocol {
 
   #join(slot: number, waits: boolean, urgent: boolean): Outcome {
     const words = this.#words
+    if (urgent) this.#hurry(slot)
     for (;;) {
       if (!hasBit(words, slot + SLOT.READERS, this.#number)) return LOST
       const word = Atomics.load(words, slot)
@@ -370,6 +388,12 @@ export class Protocol {
   /** w2 */
   deregister(slot: number, mode: number): void {
     clearBit(this.#words, waiterBitmap(slot, mode), this.#number)
+    if (hasBit(this.#words, slot + SLOT.URGENT, this.#number)) clearBit(this.#words, slot + SLOT.URGENT, this.#number)
+  }
+
+  /** Before the look at S that may end in x5 with HANDOFF. */
+  #hurry(slot: number): void {
+    if (!hasBit(this.#words, slot + SLOT.URGENT, this.#number)) setBit(this.#words, slot + SLOT.URGENT, this.#number)
   }
 
   /** g1 and g2: a registered waiter stops waiting. Leaves the slot as if it had never waited. */
@@ -399,11 +423,14 @@ export class Protocol {
   /** n1-n3 */
   #wakeNext(slot: number): void {
     const words = this.#words
-    const next = nextWaiter(words, slot, this.#number) // n1
+    const word = Atomics.load(words, slot)
+    const next = this.#nextInTurn(slot, word, true) // n1
     if (next === 0) {
-      const word = Atomics.load(words, slot)
       if (!isOwned(word) && word & WAITERS) Atomics.compareExchange(words, slot, word, unawaited(word)) // n2
-    } else if (hasBit(words, slot + SLOT.WAITERS_SHARED, next)) {
+      return
+    }
+    if (!isOwned(word) && word & HANDOFF && !hasBit(words, slot + SLOT.URGENT, next)) Atomics.compareExchange(words, slot, word, calmed(word)) // n2
+    if (hasBit(words, slot + SLOT.WAITERS_SHARED, next)) {
       forEachSharedWaiter(words, slot, this.#number, number => {
         this.#surroundings.ring(number) // n3
       })
@@ -435,7 +462,7 @@ export class Protocol {
   downgrade(slot: number): Outcome {
     setBit(this.#words, slot + SLOT.READERS, this.#number) // d1
     const outcome = this.#disown(slot, READERS) // d2
-    if (outcome === LOST) clearBit(this.#words, slot + SLOT.READERS, this.#number)
+    if (outcome === LOST) this.#retreat(slot)
     return outcome
   }
 
@@ -450,10 +477,10 @@ export class Protocol {
     return !hasBit(words, slot + SLOT.WAITERS_EXCLUSIVE, number) && !hasBit(words, slot + SLOT.WAITERS_SHARED, number)
   }
 
-  /** t1-t5: then I am the owner, with DRAINING. False: the word moved, nothing was done. */
-  #takeOver(slot: number, word: number): boolean {
+  /** t1-t5: then I am the owner, with DRAINING. False: the word moved, nothing was done. `byForce`: from a living one, whose own death is no news. */
+  #takeOver(slot: number, word: number, byForce = false): boolean {
     const words = this.#words
-    const notice = noticeOfDead(words, slot, word, this.#surroundings.now()) // t1
+    const notice = byForce && !(word & INHERITED) ? undefined : noticeOfDead(words, slot, word, this.#surroundings.now()) // t1
     if (notice !== undefined) carry(words, this.#number, notice) // t2
     const next = takenOver(word, this.#identity, notice !== undefined)
     if (Atomics.compareExchange(words, slot, word, next) !== word) return false // t3
@@ -483,6 +510,7 @@ export class Protocol {
     clearBit(words, slot + SLOT.READERS, number)
     clearBit(words, slot + SLOT.WAITERS_EXCLUSIVE, number)
     clearBit(words, slot + SLOT.WAITERS_SHARED, number)
+    clearBit(words, slot + SLOT.URGENT, number)
   }
 
   /**
@@ -493,13 +521,9 @@ export class Protocol {
     const words = this.#words
     for (;;) {
       const word = Atomics.load(words, slot)
-      if (isOwned(word) && this.#isVacant(slot, word)) {
-        if (this.#takeOver(slot, word)) break
-        continue
-      }
-      const victim = ownerNumber(word)
-      if (Atomics.compareExchange(words, slot, word, takenOver(word, this.#identity, false)) !== word) continue
-      if (victim !== 0) this.#dispossess(victim)
+      const isForced = isOwned(word) && !this.#isVacant(slot, word)
+      if (!this.#takeOver(slot, word, isForced)) continue
+      if (isForced) this.#dispossess(ownerNumber(word))
       break
     }
     for (let reader = liveReader(words, slot, this.#number); reader !== 0; reader = liveReader(words, slot, this.#number)) {

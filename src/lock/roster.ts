@@ -39,13 +39,14 @@ export function liveReader(words: Int32Array, slot: number, except: number): num
   return 0
 }
 
-/** The next live waiter of either mode in circular order after `number`, never `number` itself; 0: none. */
-export function nextWaiter(words: Int32Array, slot: number, number: number): number {
+/** The next live waiter of either mode in circular order after `number`, never `number` itself, if asked for of those with URGENT; 0: none. */
+export function nextWaiter(words: Int32Array, slot: number, number: number, onlyUrgent = false): number {
   const first = number >>> 5
   const later = (-1 << (number & 31)) & ~(1 << (number & 31))
   for (let step = 0; step <= BITMAP_WORDS; step++) {
     const index = (first + step) % BITMAP_WORDS
     let bits = Atomics.load(words, slot + SLOT.WAITERS_EXCLUSIVE + index) | Atomics.load(words, slot + SLOT.WAITERS_SHARED + index)
+    if (onlyUrgent && bits !== 0) bits &= Atomics.load(words, slot + SLOT.URGENT + index)
     if (step === 0) bits &= later
     if (step === BITMAP_WORDS) bits &= ~later
     const found = lowestLive(words, bits, index, number)

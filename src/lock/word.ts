@@ -81,7 +81,7 @@ export function wantsHandoff(word: number, give: boolean): boolean {
   return (word & READERS) === 0 && ((word & HANDOFF) !== 0 || (give && (word & WAITERS) !== 0))
 }
 
-/** Whoever takes the slot has not waited long: the request for hand-offs ends. */
+/** Nobody has waited long. */
 export function calmed(word: number): number {
   return word & ~HANDOFF
 }

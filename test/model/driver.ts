@@ -24,6 +24,10 @@ export type Action =
       readonly then?: 'upgrade' | 'downgrade'
       /** Keeps it until `unlock`. */
       readonly keep?: boolean
+      /** One more task of a process that is inside by a kept shared hold; that one may be released first while this one sleeps. */
+      readonly join?: boolean
+      /** Takes it by force. */
+      readonly steal?: boolean
     }
   | { readonly kind: 'unlock'; readonly slot: 0 | 1; readonly mode: 'exclusive' | 'shared' }
   | { readonly kind: 'evict'; readonly number: number }
@@ -32,9 +36,18 @@ export type Action =
 
 export type Place =
   | 'start' | 'try' | 'register' | 'attempt' | 'asleep' | 'draining' | 'drain' | 'told' | 'inside' | 'upgrade' | 'downgrade'
-  | 'release' | 'giveup' | 'backout' | 'scrub0' | 'scrub1' | 'join' | 'evict'
+  | 'release' | 'giveup' | 'backout' | 'scrub0' | 'scrub1' | 'join' | 'evict' | 'seize' | 'leave'
 
-export type Wish = 'go' | 'ring' | 'give up'
+export type Wish = 'go' | 'ring' | 'give up' | 'leave first'
+
+/** A hold that lasts beyond the action that took it. */
+export interface Kept {
+  readonly slot: number
+  readonly mode: number
+  readonly name: string
+  /** Taken by force: its process does not know yet. */
+  readonly lost: boolean
+}
 
 export interface DriverState {
   readonly number: number
@@ -55,6 +68,11 @@ export interface DriverState {
   readonly evicted: boolean
   readonly invulnerable: boolean
   readonly belled: boolean
+  readonly kept: readonly Kept[]
+  /** Its reader's bit was taken by force before it was inside: its process hears of it after it has entered. */
+  readonly robbed: boolean
+  /** How often others have entered since it fell asleep asking for a hand-off; -1: it does not. */
+  readonly overtaken: number
 }
 
 export interface Driver {
@@ -73,7 +91,7 @@ export interface Driver {
 export function initialState(number: number, program: readonly Action[]): DriverState {
   return {
     number, generation: 1, program, at: 0, place: firstPlace(program[0]), log: [], done: program.length === 0, slept: false, doorName: undefined,
-    insideSlot: -1, insideMode: 0, certain: false, mode: 0, evicted: false, invulnerable: program[0]?.kind === 'rejoin', belled: false,
+    insideSlot: -1, insideMode: 0, certain: false, mode: 0, evicted: false, invulnerable: program[0]?.kind === 'rejoin', belled: false, kept: [], robbed: false, overtaken: -1,
   }
 }
 
@@ -84,12 +102,14 @@ export function enabledByBell(thread: DriverState, rung: boolean, findDead: (thr
   if (thread.place !== 'asleep' && thread.place !== 'draining') return ['go']
   const wishes: Wish[] = rung ? ['ring'] : []
   if (action?.kind === 'lock' && action.timeout) wishes.push('give up')
+  if (action?.kind === 'lock' && action.join && thread.kept.length > 0) wishes.push('leave first')
   return wishes
 }
 
 function firstPlace(action: Action | undefined): Place {
   switch (action?.kind) {
     case 'unlock': return 'release'
+    case 'lock': return action.steal ? 'seize' : 'try'
     case 'rejoin': return 'start'
     case 'evict': return 'evict'
     default: return 'try'
@@ -99,33 +119,42 @@ function firstPlace(action: Action | undefined): Place {
 const fingerprint = (name: string): number => name.charCodeAt(0)
 
 /** One step. @returns the new state, a label, and what is wrong, if anything */
-export function advance(driver: Driver, thread: DriverState, wish: Wish): [DriverState, string, (string | undefined)?] {
+export function advance(driver: Driver, thread: DriverState, wish: Wish): [DriverState, () => string, (string | undefined)?] {
   const action = thread.program[thread.at]
   if (action === undefined) throw new Error('past the end of the program')
-  if (wish === 'give up') return [{ ...thread, place: thread.place === 'draining' ? 'backout' : 'giveup' }, 'gives up']
+  if (wish === 'give up') return [{ ...thread, place: thread.place === 'draining' ? 'backout' : 'giveup' }, () => 'gives up']
+  if (wish === 'leave first') return [{ ...thread, place: 'leave', kept: [] }, () => 'the one who came first leaves']
   if (wish === 'ring') {
     driver.consumeBell()
-    return [{ ...thread, place: thread.place === 'draining' ? 'drain' : 'attempt', slept: true }, 'wakes']
+    return [{ ...thread, place: thread.place === 'draining' ? 'drain' : 'attempt', slept: true }, () => 'wakes']
   }
-  if (thread.place === 'start') return [adopt(driver, thread, driver.findDead(thread.number)), 'takes a dead number']
+  if (thread.place === 'start') return [adopt(driver, thread, driver.findDead(thread.number)), () => 'takes a dead number']
   const protocol = driver.protocol(thread.number, thread.generation)
   const segment = segmentOf(driver, protocol, thread, action)
   const { finished, value, log, label } = driver.machine.stepSegment(segment, thread.log)
-  const text = `${thread.place}: ${label}`
-  if (!finished) return [{ ...thread, log, doorName: doorName(thread, action), ...leaving(thread) }, text]
-  const [next, violation] = after(driver, { ...thread, log: [], doorName: doorName(thread, action) }, action, value)
+  const text = (): string => `${thread.place}: ${label()}`
+  const begun: DriverState = { ...thread, log, doorName: doorName(thread, action) }
+  if (!finished) return [{ ...begun, ...leaving(thread, action) }, text]
+  const [next, violation] = after(driver, { ...begun, log: [] }, action, value)
   return [next, text, violation]
 }
 
 /** From the first operation of a release on, its hold is not relied on any more. */
-function leaving(thread: DriverState): Partial<DriverState> {
+function leaving(thread: DriverState, action: Action): Partial<DriverState> {
+  if (action.kind === 'unlock') return { kept: thread.kept.filter(hold => hold.slot !== action.slot) }
   if (thread.place === 'release') return { insideSlot: -1, insideMode: 0, certain: false }
-  if (thread.place === 'downgrade') return { insideMode: MODE_SHARED, certain: false }
+  if (thread.place === 'downgrade') return { insideMode: thread.insideMode === 0 ? 0 : MODE_SHARED, certain: false }
   return {}
 }
 
 function doorName(thread: DriverState, action: Action): string | undefined {
+  if (action.kind === 'unlock') return thread.kept.find(hold => hold.slot === action.slot && hold.mode === MODE_EXCLUSIVE)?.name ?? thread.doorName
   return action.kind === 'lock' && (action.mode === 'exclusive' || action.then === 'upgrade') ? action.name : thread.doorName
+}
+
+/** Inside by a hold that is already there: nothing of the slot changes when this task leaves. */
+function joins(thread: DriverState, action: Action & { kind: 'lock' }): boolean {
+  return action.join === true && thread.kept.some(hold => hold.slot === (action.slot ?? 0))
 }
 
 type SegmentValue = number | { pid: number } | undefined
@@ -145,9 +174,15 @@ function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, acti
   const mode = exclusive ? MODE_EXCLUSIVE : MODE_SHARED
   const urgent = action.urgent === 'at once' || (action.urgent === true && thread.slept)
   switch (thread.place) {
-    case 'try': return () => (exclusive ? protocol.tryExclusive(slot, name0, 0) : protocol.tryShared(slot))
+    case 'seize': return () => { protocol.seize(slot); return 0 }
+    case 'leave': return () => protocol.releaseShared(slot)
+    case 'try':
+      if (joins(thread, action)) return () => protocol.tryJoin(slot)
+      return () => (exclusive ? protocol.tryExclusive(slot, name0, 0) : protocol.tryShared(slot))
     case 'register': return () => { protocol.register(slot, mode); return 0 }
-    case 'attempt': return () => (exclusive ? protocol.attemptExclusive(slot, name0, 0, urgent) : protocol.attemptShared(slot, urgent))
+    case 'attempt':
+      if (joins(thread, action)) return () => protocol.attemptJoin(slot, urgent)
+      return () => (exclusive ? protocol.attemptExclusive(slot, name0, 0, urgent) : protocol.attemptShared(slot, urgent))
     case 'drain': return () => protocol.drain(slot, name0, 0)
     case 'giveup': return () => { protocol.giveUp(slot, mode); return 0 }
     case 'backout': return () => { protocol.backOut(slot); return 0 }
@@ -179,26 +214,38 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
     return [finish(thread)]
   }
   const mode = action.mode === 'exclusive' ? MODE_EXCLUSIVE : MODE_SHARED
-  const enter = (entered: number): DriverState => ({ ...thread, place: 'told', mode: entered, insideSlot: action.slot ?? 0, insideMode: entered })
+  const enter = (entered: number): DriverState =>
+    ({ ...thread, place: 'told', mode: entered, insideSlot: action.slot ?? 0, insideMode: entered, overtaken: -1 })
+  const isUrgent = action.urgent === 'at once' || (action.urgent === true && thread.slept)
   switch (thread.place) {
+    case 'seize': return [{ ...thread, place: 'drain' }]
+    case 'leave': return [{ ...thread, place: 'attempt' }]
     case 'try':
       if (value === ENTERED) return [enter(mode)]
+      if (value === LOST) return [finish(thread)]
       return [action.try ? finish(thread) : { ...thread, place: 'register' }]
     case 'register': return [{ ...thread, place: 'attempt' }]
     case 'attempt':
     case 'drain':
       if (value === ENTERED) return [enter(mode)]
-      if (value === OWNER) return [{ ...thread, place: 'draining' }]
-      if (value === LOST) return [{ ...thread, place: 'register' }]
-      return [{ ...thread, place: value === BUSY ? 'asleep' : 'register' }]
+      if (value === OWNER) return [{ ...thread, place: 'draining', overtaken: -1 }]
+      if (value === LOST) return [joins(thread, action) ? finish(thread) : { ...thread, place: 'register' }]
+      return [{ ...thread, place: value === BUSY ? 'asleep' : 'register', overtaken: isUrgent ? Math.max(thread.overtaken, 0) : -1 }]
     case 'giveup':
     case 'backout': return [finish(thread)]
     case 'told': return told(driver, thread, action, value)
-    case 'inside': return [{ ...thread, place: action.then ?? 'release' }, undefined]
+    case 'inside':
+      if (action.keep) return [keep(thread, action)]
+      return [joins(thread, action) ? finish(thread) : { ...thread, place: action.then ?? 'release' }, undefined]
     case 'upgrade':
-      if (value === ENTERED) return [{ ...thread, place: 'told', mode: MODE_EXCLUSIVE, insideMode: MODE_EXCLUSIVE, certain: true }]
+      if (value === ENTERED) {
+        const isRobbed = thread.insideMode === 0 // since: by somebody who saw the upgrade
+        return [{ ...thread, place: 'told', mode: MODE_EXCLUSIVE, insideMode: isRobbed ? 0 : MODE_EXCLUSIVE, certain: !isRobbed }]
+      }
       return [{ ...thread, place: 'release' }]
-    case 'downgrade': return [{ ...thread, mode: MODE_SHARED, insideMode: MODE_SHARED, place: 'release' }]
+    case 'downgrade':
+      if (value === LOST) return [{ ...thread, insideSlot: -1, insideMode: 0, certain: false, place: 'release' }]
+      return [{ ...thread, mode: MODE_SHARED, insideMode: MODE_SHARED, place: 'release' }]
     case 'release': return [finish(thread)]
     default: throw new Error(`no way on from ${thread.place}`)
   }
@@ -207,8 +254,8 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
 /** Entered and asked for the notice: exactly the deaths that nobody was told of must be in it. */
 function told(driver: Driver, thread: DriverState, action: Action & { kind: 'lock' }, value: SegmentValue): [DriverState, (string | undefined)?] {
   const upgraded = action.mode === 'shared' && thread.mode === MODE_EXCLUSIVE
-  const onward: DriverState = { ...thread, certain: true, place: upgraded ? 'release' : 'inside' }
-  if (driver.noNotices) return [onward]
+  const onward: DriverState = { ...thread, certain: thread.insideMode !== 0, place: upgraded ? 'release' : 'inside' }
+  if (driver.noNotices || thread.insideMode === 0) return [onward] // robbed meanwhile: the thief is told
   const due = driver.due[action.name]
   const notice = typeof value === 'object'
   let violation: string | undefined
@@ -244,11 +291,16 @@ export function adopt(driver: Driver, thread: DriverState, number: number): Driv
 }
 
 function finish(thread: DriverState): DriverState {
-  const action = thread.program[thread.at]
-  const kept = action?.kind === 'lock' && action.keep && thread.place === 'inside'
   const at = thread.at + 1
   return {
-    ...thread, at, place: firstPlace(thread.program[at]), done: at >= thread.program.length, slept: false,
-    doorName: kept ? thread.doorName : undefined, insideSlot: kept ? thread.insideSlot : -1, insideMode: kept ? thread.insideMode : 0, certain: kept ? thread.certain : false,
+    ...thread, at, place: firstPlace(thread.program[at]), done: at >= thread.program.length, slept: false, doorName: undefined, insideSlot: -1, insideMode: 0,
+    certain: false, robbed: false, overtaken: -1, kept: leaving(thread, thread.program[thread.at] ?? NOTHING).kept ?? thread.kept,
   }
+}
+
+const NOTHING: Action = { kind: 'rejoin' }
+
+function keep(thread: DriverState, action: Action & { kind: 'lock' }): DriverState {
+  const hold: Kept = { slot: thread.insideSlot, mode: thread.insideMode, name: action.name, lost: false }
+  return { ...finish(thread), kept: thread.insideMode === 0 ? thread.kept : [...thread.kept, hold] }
 }

@@ -7,6 +7,7 @@
  */
 import { LIFE, MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, SLOT, participantWord, slotWord, PARTICIPANTS_WORD, PARTICIPANT_LIMIT, PARTICIPANT_WORDS, BITMAP_WORDS, SLOT_WORDS } from '../../src/lock/layout.js'
 import { Protocol } from '../../src/lock/protocol.js'
+import { ownerNumber } from '../../src/lock/word.js'
 import { Machine } from './machine.js'
 import { type Action, type Driver, type DriverState, advance, initialState, type Wish, enabledByBell } from './driver.js'
 
@@ -60,10 +61,13 @@ class Explorer {
   readonly #machine: Machine
   readonly #seen = new Map<string, number>()
   readonly #parents: number[] = []
-  readonly #labels: string[] = []
+  /** By state: which successor of its parent it is. */
+  readonly #ordinals: number[] = []
   #transitions = 0
   #ringing: number[] = []
   readonly #evicts: boolean
+  /** Nothing that excuses being overtaken can happen. */
+  readonly #isFair: boolean
   /** Some program changes a LIFE word. */
   readonly #changesLife: boolean
   /** Thread states are few: each has a number, so that keys are short. */
@@ -72,10 +76,13 @@ class Explorer {
 
   constructor(configuration: Configuration) {
     this.#c = configuration
+    this.#isFair = configuration.deaths === 0 &&
+      !configuration.programs.some(program => program.some(action => action.kind !== 'lock' || action.timeout || action.steal))
     this.#evicts = configuration.programs.some(program => program.some(action => action.kind === 'evict'))
     this.#changesLife = configuration.programs.some(program => program.some(action => action.kind === 'evict' || action.kind === 'rejoin'))
     this.#machine = new Machine(isStatistic, wordName)
-    this.#machine.isConstantWord = isHighBitmapWord
+    const isHurried = configuration.programs.some(program => program.some(action => action.kind === 'lock' && action.urgent))
+    this.#machine.isConstantWord = index => isHighBitmapWord(index) || (!isHurried && isUrgentWord(index))
     this.#machine.isLifeWord = index => index < FIRST_SLOT && (index - PARTICIPANTS_WORD) % PARTICIPANT_WORDS === PARTICIPANT.LIFE
     this.#machine.plainIsStep = configuration.plainSteps ?? false
   }
@@ -84,23 +91,25 @@ class Explorer {
     const start = this.#start()
     this.#seen.set(this.#key(start), 0)
     this.#parents.push(-1)
-    this.#labels.push('')
+    this.#ordinals.push(0)
     let frontier: [number, State][] = [[0, start]]
     const limit = this.#c.stateLimit ?? 5_000_000
     while (frontier.length > 0) {
       const next: [number, State][] = []
       for (const [id, state] of frontier) {
         let quiet = true
-        for (const [label, successor, violation] of this.#successors(state)) {
+        let ordinal = -1
+        for (const [, successor, violation] of this.#successors(state)) {
           this.#transitions++
-          if (!label.startsWith('kill')) quiet = false
-          if (violation !== undefined) return this.#report(violation, id, label)
+          ordinal++
+          if (successor.deaths === state.deaths) quiet = false
+          if (violation !== undefined) return this.#report(violation, id, ordinal)
           const text = this.#key(successor)
           if (this.#seen.has(text)) continue
           this.#seen.set(text, this.#parents.length)
           next.push([this.#parents.length, successor])
           this.#parents.push(id)
-          this.#labels.push(label)
+          this.#ordinals.push(ordinal)
           if (this.#parents.length > limit) return this.#result(undefined, [], false)
         }
         if (quiet) {
@@ -117,9 +126,18 @@ class Explorer {
     return { states: this.#parents.length, transitions: this.#transitions, violation, schedule, complete }
   }
 
-  #report(violation: string, id: number, last: string | undefined): Exploration {
-    const schedule = last === undefined ? [] : [last]
-    for (let at = id; at > 0; at = this.#parents[at] ?? 0) schedule.unshift(this.#labels[at] ?? '')
+  /** Walks the way to the state once more, to name its steps. */
+  #report(violation: string, id: number, last: number | undefined): Exploration {
+    const ordinals = last === undefined ? [] : [last]
+    for (let at = id; at > 0; at = this.#parents[at] ?? 0) ordinals.unshift(this.#ordinals[at] ?? 0)
+    this.#machine.cells = []
+    let state = this.#start()
+    const schedule = ordinals.map(ordinal => {
+      const step = [...this.#successors(state)][ordinal]
+      if (step === undefined) throw new Error('the way there cannot be walked again')
+      state = step[1]
+      return step[0]()
+    })
     return this.#result(violation, schedule, true)
   }
 
@@ -139,14 +157,14 @@ class Explorer {
     }
   }
 
-  *#successors(state: State): Generator<[string, State, (string | undefined)?]> {
+  *#successors(state: State): Generator<[() => string, State, (string | undefined)?]> {
     for (let i = 0; i < state.threads.length; i++) {
       const thread = state.threads[i]
       if (thread === undefined || thread.done || state.alive[i] !== ALIVE) continue
       for (const choice of this.#choices(state, thread, i)) {
         const successor = copy(state)
         const [label, violation] = this.#stepThread(successor, i, choice)
-        yield [`${i + 1} ${label}`, successor, violation ?? exclusion(successor)]
+        yield [() => `${i + 1} ${label()}`, successor, violation ?? exclusion(successor)]
       }
       if (state.deaths > 0 && !thread.invulnerable) {
         const successor = copy(state)
@@ -156,38 +174,38 @@ class Explorer {
         successor.bells &= ~(1 << i)
         noteDeath(successor, i)
         successor.threads[i] = corpse(thread)
-        yield [`kill ${i + 1} at ${thread.place}`, successor]
+        yield [() => `kill ${i + 1} at ${thread.place}`, successor]
       }
     }
     yield* this.#environment(state)
   }
 
-  *#environment(state: State): Generator<[string, State, (string | undefined)?]> {
+  *#environment(state: State): Generator<[() => string, State, (string | undefined)?]> {
     const everybody = listeners(state)
     for (let i = 0; i < state.alive.length; i++) {
       if (state.alive[i] === KILLED) {
         const successor = copy(state)
         successor.alive[i] = CERTIFIED
         const dead = state.threads[i]
-        if (dead !== undefined) successor.threads[i] = { ...corpse(dead), insideSlot: -1, insideMode: 0 }
+        if (dead !== undefined) successor.threads[i] = { ...corpse(dead), insideSlot: -1, insideMode: 0, kept: [] }
         const life = participantWord(dead?.number ?? 0) + PARTICIPANT.LIFE
         this.#machine.cells = successor.memory
         this.#machine.write(life, (this.#machine.read(life) & ~0xffff) | LIFE.DEAD)
         if (this.#c.fault === undefined || this.#c.fault === 'same-generation') successor.rings |= everybody
-        yield [`certify ${i + 1}`, successor]
+        yield [() => `certify ${i + 1}`, successor]
         if (this.#c.fault === 'ring-before-certificate' && (state.bells & everybody) !== everybody && !state.threads[i]?.belled) {
           const early = copy(state)
           early.bells |= everybody
           const thread = early.threads[i]
           if (thread !== undefined) early.threads[i] = { ...thread, belled: true }
-          yield [`early ring for ${i + 1}`, early]
+          yield [() => `early ring for ${i + 1}`, early]
         }
       }
       if (state.rings & (1 << i)) {
         const successor = copy(state)
         successor.rings &= ~(1 << i)
         successor.bells |= 1 << i
-        yield [`death ring ${i + 1}`, successor]
+        yield [() => `death ring ${i + 1}`, successor]
       }
     }
   }
@@ -196,7 +214,7 @@ class Explorer {
     return enabledByBell(thread, (state.bells & (1 << i)) !== 0, number => deadNumber(state, number))
   }
 
-  #stepThread(state: State, i: number, wish: Wish): [string, string | undefined] {
+  #stepThread(state: State, i: number, wish: Wish): [() => string, string | undefined] {
     const machine = this.#machine
     machine.cells = state.memory
     machine.lifeIsConstant = state.deaths === 0 && !this.#changesLife && !state.alive.includes(KILLED)
@@ -218,10 +236,21 @@ class Explorer {
       noNotices: this.#evicts,
       due: state.due,
     }
+    const owner = ownerNumber(machine.read(SLOTS[0]))
+    const readers = thread.place === 'seize' ? state.threads.map(other => this.#holds(other, SLOTS[0], MODE_SHARED)) : []
     const [next, label, violation] = advance(driver, thread, wish)
     state.threads[i] = next
     state.due = driver.due
     this.#noteEvictions(state)
+    if (thread.place === 'seize') {
+      this.#noteRobberies(state, i, readers)
+      // A hold that was taken by force, from a dying holder even, is no notice.
+      if (owner !== ownerNumber(machine.read(SLOTS[0])) && state.alive[state.threads.findIndex(other => other.number === owner)] !== ALIVE) state.due = uncertain(state.due)
+    }
+    if (next.robbed && next.place === 'told' && thread.place !== 'told' && !this.#holds(next, SLOTS[next.insideSlot] ?? 0, next.insideMode)) {
+      state.threads[i] = { ...next, insideSlot: -1, insideMode: 0 }
+    }
+    const unfair = next.place === 'told' && thread.place !== 'told' ? this.#noteOvertaking(state, i) : undefined
     for (const number of this.#ringing) {
       const rung = state.threads.findIndex((other, k) => other.number === number && state.alive[k] === ALIVE)
       if (rung >= 0 && !state.threads[rung]?.done) state.bells |= 1 << rung
@@ -230,7 +259,7 @@ class Explorer {
       state.bells &= ~(1 << i)
       state.rings &= ~(1 << i)
     }
-    return [label, violation]
+    return [label, violation ?? unfair]
   }
 
   /**
@@ -242,6 +271,41 @@ class Explorer {
       if (thread.evicted || (life & 0xffff) !== LIFE.EVICTED || life >>> 16 !== thread.generation) return
       state.threads[i] = { ...thread, evicted: true }
     })
+  }
+
+  /** A thief's step may have taken holds: their threads will find out. */
+  #noteRobberies(state: State, thief: number, before: readonly boolean[]): void {
+    state.threads.forEach((thread, i) => {
+      if (i === thief) return
+      const keeps = (slot: number, mode: number): boolean => mode === 0 || this.#holds(thread, SLOTS[slot] ?? 0, mode)
+      const kept = thread.kept.map(hold => (hold.lost || keeps(hold.slot, hold.mode) ? hold : { ...hold, lost: true }))
+      const robbed = thread.robbed || (before[i] === true && thread.log.length > 0 && !this.#holds(thread, SLOTS[0], MODE_SHARED))
+      if (keeps(thread.insideSlot, thread.insideMode)) {
+        if (kept.some((hold, k) => hold !== thread.kept[k])) state.threads[i] = { ...thread, kept, robbed }
+        else if (robbed !== thread.robbed) state.threads[i] = { ...thread, robbed }
+        return
+      }
+      state.threads[i] = { ...thread, kept, robbed, insideSlot: -1, insideMode: 0, certain: false }
+      // It may have learned of a death that whoever robs it now is not told of.
+      if (thread.place === 'told') state.due = uncertain(state.due)
+    })
+  }
+
+  #holds(thread: DriverState, slot: number, mode: number): boolean {
+    return this.#machine.look(() => this.#protocol(thread.number, thread.generation).isHolding(slot, mode))
+  }
+
+  /** Somebody entered: how often has that happened to those who asked for a hand-off? With no deaths and no giving up, each other goes first once. */
+  #noteOvertaking(state: State, entered: number): string | undefined {
+    let unfair: string | undefined
+    const slot = state.threads[entered]?.insideSlot
+    state.threads.forEach((thread, i) => {
+      const action = thread.program[thread.at]
+      if (i === entered || thread.overtaken < 0 || action?.kind !== 'lock' || (action.slot ?? 0) !== slot || state.alive[i] !== ALIVE) return
+      state.threads[i] = { ...thread, overtaken: thread.overtaken + 1 }
+      if (this.#isFair && thread.overtaken + 1 >= state.threads.length) unfair = `participant ${i + 1} was overtaken ${thread.overtaken + 1} times`
+    })
+    return unfair
   }
 
   #key(state: State): string {
@@ -260,8 +324,9 @@ class Explorer {
   #threadId(thread: DriverState): number {
     let id = this.#threadIdCache.get(thread)
     if (id === undefined) {
-      const { program: _, ...rest } = thread
-      const text = JSON.stringify(rest)
+      const t = thread
+      const text = `${t.number} ${t.generation} ${t.at} ${t.place} ${t.log.join()} ${t.doorName} ${t.insideSlot} ${t.insideMode} ${t.mode} ${t.overtaken} ${
+        [t.done, t.slept, t.certain, t.evicted, t.invulnerable, t.belled, t.robbed].map(Number).join('')} ${t.kept.map(hold => Object.values(hold).join()).join(';')}`
       id = this.#threadIds.get(text) ?? this.#threadIds.size
       this.#threadIds.set(text, id)
       this.#threadIdCache.set(thread, id)
@@ -294,21 +359,33 @@ function deadNumber(state: State, thread: number): number {
 
 function exclusion(state: State): string | undefined {
   for (const slot of [0, 1]) {
-    const inside = state.threads.filter((thread, i) => state.alive[i] !== CERTIFIED && !thread.evicted && thread.insideSlot === slot)
-    const exclusive = inside.filter(thread => thread.insideMode === MODE_EXCLUSIVE).length
-    const shared = inside.filter(thread => thread.insideMode === MODE_SHARED).length
+    const modes = state.threads.map((thread, i) => (state.alive[i] === CERTIFIED || thread.evicted ? 0 : modeIn(thread, slot)))
+    const exclusive = modes.filter(mode => mode === MODE_EXCLUSIVE).length
+    const shared = modes.filter(mode => mode === MODE_SHARED).length
     if (exclusive > 1 || (exclusive > 0 && shared > 0)) return `exclusion broken: ${exclusive} exclusive and ${shared} shared holders`
   }
   return undefined
 }
 
+/** How a thread holds a slot; 0: not at all. */
+function modeIn(thread: DriverState, slot: number): number {
+  const modes = thread.kept.filter(hold => hold.slot === slot && !hold.lost).map(hold => hold.mode)
+  if (thread.insideSlot === slot) modes.push(thread.insideMode)
+  return modes.includes(MODE_EXCLUSIVE) ? MODE_EXCLUSIVE : Math.max(0, ...modes)
+}
+
 /** Whoever died inside an exclusive hold must be reported to the next of that name; whoever died at its door may be. */
 function noteDeath(state: State, i: number): void {
   const thread = state.threads[i]
-  if (thread === undefined || thread.doorName === undefined) return
+  for (const { name, mode, lost } of thread?.kept ?? []) if (mode === MODE_EXCLUSIVE && !lost) state.due = { ...state.due, [name]: 'must' }
+  if (thread?.doorName === undefined) return
   const certain = thread.insideMode === MODE_EXCLUSIVE && thread.certain
   const known = state.due[thread.doorName]
   state.due = { ...state.due, [thread.doorName]: certain || known === 'must' ? 'must' : 'may' }
+}
+
+function uncertain(due: State['due']): State['due'] {
+  return Object.fromEntries(Object.keys(due).map(name => [name, 'may']))
 }
 
 /** Threads that a ring can still matter to. */
@@ -318,7 +395,7 @@ function listeners(state: State): number {
 
 /** Nobody cares any more how far a dead thread had come; until its certificate it may still be inside. */
 function corpse(thread: DriverState): DriverState {
-  return { ...initialState(thread.number, []), generation: thread.generation, insideSlot: thread.insideSlot, insideMode: thread.insideMode, evicted: thread.evicted }
+  return { ...initialState(thread.number, []), generation: thread.generation, insideSlot: thread.insideSlot, insideMode: thread.insideMode, evicted: thread.evicted, kept: thread.kept }
 }
 
 function copy(state: State): State {
@@ -334,12 +411,16 @@ function isStatistic(index: number): boolean {
 function isHighBitmapWord(index: number): boolean {
   if (index < FIRST_SLOT) return false
   const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  return [SLOT.READERS, SLOT.WAITERS_EXCLUSIVE, SLOT.WAITERS_SHARED].some(first => offset > first && offset < first + BITMAP_WORDS)
+  return [SLOT.READERS, SLOT.WAITERS_EXCLUSIVE, SLOT.WAITERS_SHARED, SLOT.URGENT].some(first => offset > first && offset < first + BITMAP_WORDS)
+}
+
+function isUrgentWord(index: number): boolean {
+  return index >= FIRST_SLOT && (index - FIRST_SLOT) % SLOT_WORDS === SLOT.URGENT
 }
 
 function wordName(index: number): string {
   if (index < FIRST_SLOT) return `L[${Math.floor((index - PARTICIPANTS_WORD) / PARTICIPANT_WORDS)}]`
   const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  const names: Record<number, string> = { [SLOT.STATE]: 'S', [SLOT.READERS]: 'Q', [SLOT.WAITERS_EXCLUSIVE]: 'WX', [SLOT.WAITERS_SHARED]: 'WS' }
+  const names: Record<number, string> = { [SLOT.STATE]: 'S', [SLOT.READERS]: 'Q', [SLOT.WAITERS_EXCLUSIVE]: 'WX', [SLOT.WAITERS_SHARED]: 'WS', [SLOT.URGENT]: 'U' }
   return `${names[offset] ?? `word ${offset}`}${index - FIRST_SLOT >= SLOT_WORDS ? "'" : ''}`
 }

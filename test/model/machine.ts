@@ -13,8 +13,8 @@ export interface SegmentResult<T> {
   readonly finished: boolean
   readonly value: T | undefined
   readonly log: readonly number[]
-  /** The operation that was performed, for schedules. */
-  readonly label: string
+  /** The operation that was performed, for schedules: made into text only when somebody reads it. */
+  readonly label: () => string
 }
 
 type Operation = () => number
@@ -31,7 +31,7 @@ export class Machine {
   #log: number[] = []
   #position = 0
   #performed = 0
-  #label = ''
+  #label = (): string => ''
 
   constructor(ignored: (index: number) => boolean, names: (index: number) => string) {
     this.#ignored = ignored
@@ -68,7 +68,7 @@ export class Machine {
     this.#log = [...log]
     this.#position = 0
     this.#performed = 0
-    this.#label = ''
+    this.#label = () => ''
     globalThis.Atomics = this.#fakeAtomics
     try {
       const value = code()
@@ -81,8 +81,25 @@ export class Machine {
     }
   }
 
+  /** Runs `code` to its end at once: for checks that are no step of anybody's. */
+  look<T>(code: () => T): T {
+    this.#log = []
+    this.#position = 0
+    this.#performed = -Infinity
+    globalThis.Atomics = this.#fakeAtomics
+    try {
+      return code()
+    } finally {
+      globalThis.Atomics = this.#realAtomics
+    }
+  }
+
   /** An operation that others can see: one per step. */
   operation(label: string, perform: Operation): number {
+    return this.#operation(() => label, perform)
+  }
+
+  #operation(label: () => string, perform: Operation): number {
     if (this.#position < this.#log.length) return this.#log[this.#position++] ?? 0
     if (this.#performed > 0) throw STOP
     this.#performed++
@@ -92,7 +109,7 @@ export class Machine {
 
   /** An operation on memory that only its owner touches: part of the step before it, or of the first one. */
   #plain(perform: Operation, constant = false): number {
-    if (this.plainIsStep && !constant) return this.operation('plain', perform)
+    if (this.plainIsStep && !constant) return this.#operation(() => 'plain', perform)
     if (this.#position < this.#log.length) return this.#log[this.#position++] ?? 0
     return this.#record(perform())
   }
@@ -104,8 +121,8 @@ export class Machine {
   }
 
   /** Words above the first of a bitmap never change here (numbers stay below 32): no need to stop at them. */
-  #access(index: number, label: string, perform: Operation): number {
-    return this.#isConstant(index) ? this.#plain(perform, true) : this.operation(label, perform)
+  #access(index: number, label: () => string, perform: Operation): number {
+    return this.#isConstant(index) ? this.#plain(perform, true) : this.#operation(label, perform)
   }
 
   isConstantWord: (index: number) => boolean = () => false
@@ -118,30 +135,30 @@ export class Machine {
   }
 
   readonly #fakeAtomics = {
-    load: (_words: Int32Array, index: number) => this.#access(index, `load ${this.#names(index)}`, () => this.read(index)),
+    load: (_words: Int32Array, index: number) => this.#access(index, () => `load ${this.#names(index)}`, () => this.read(index)),
     store: (_words: Int32Array, index: number, value: number) =>
-      this.#access(index, `store ${this.#names(index)} ${value}`, () => this.write(index, value)),
+      this.#access(index, () => `store ${this.#names(index)} ${value}`, () => this.write(index, value)),
     compareExchange: (_words: Int32Array, index: number, expected: number, value: number) =>
-      this.#access(index, `cas ${this.#names(index)} ${hex(expected)}->${hex(value)}`, () => {
+      this.#access(index, () => `cas ${this.#names(index)} ${hex(expected)}->${hex(value)}`, () => {
         const old = this.read(index)
         if (old === expected) this.write(index, value)
         return old
       }),
     // Only the bits that the operation names are recorded: its callers look at no others, and fewer states differ.
     or: (_words: Int32Array, index: number, bits: number) =>
-      this.#access(index, `or ${this.#names(index)} ${hex(bits)}`, () => {
+      this.#access(index, () => `or ${this.#names(index)} ${hex(bits)}`, () => {
         const old = this.read(index)
         this.write(index, old | bits)
         return old & bits
       }),
     and: (_words: Int32Array, index: number, mask: number) =>
-      this.#access(index, `and ${this.#names(index)} ~${hex(~mask)}`, () => {
+      this.#access(index, () => `and ${this.#names(index)} ~${hex(~mask)}`, () => {
         const old = this.read(index)
         this.write(index, old & mask)
         return old & ~mask
       }),
     add: (_words: Int32Array, index: number, value: number) =>
-      this.#access(index, `add ${this.#names(index)} ${value}`, () => {
+      this.#access(index, () => `add ${this.#names(index)} ${value}`, () => {
         const old = this.read(index)
         this.write(index, old + value)
         return old

@@ -23,6 +23,7 @@ export interface Variant {
 }
 
 const SLEEPS = /sleeps for ever/
+const UNFAIR = /was overtaken/
 const BROKEN = /exclusion broken/
 const NOTICE = /was reported that was none|was not reported/
 
@@ -59,6 +60,17 @@ export const VARIANTS: readonly Variant[] = [
     edit: ['words[own + PARTICIPANT.INTENT_SLOT] = slot', 'words[own + PARTICIPANT.INTENT_SLOT] = 0'] },
   { name: 'the notice is told again', programs: 'X X+X', deaths: 1, breaks: NOTICE,
     edit: ['    if (forget(words, slot, name0, name1)) Atomics.and(words, slot, ~NOTICES)\n', ''] },
+  { name: 'hand-offs forget who is urgent', programs: 'XU X1+X1+X1', deaths: 0, breaks: UNFAIR,
+    edit: ['if (!hasBit(this.#words, slot + SLOT.URGENT, this.#number)) setBit(this.#words, slot + SLOT.URGENT, this.#number)', ''] },
+  { name: 'who downgrades what was stolen rings nobody', programs: 'Xv X!', deaths: 0, breaks: SLEEPS,
+    edit: ['if (outcome === LOST) this.#retreat(slot)', 'if (outcome === LOST) clearBit(this.#words, slot + SLOT.READERS, this.#number)'] },
+  { name: 'a robbed reader keeps its bit', programs: 'SU X X!', deaths: 0, breaks: SLEEPS, edit: ['this.#retreat(slot) // a thief may have been here', ''] },
+  { name: 'a thief drops the notice', programs: 'X X X!', deaths: 1, breaks: NOTICE,
+    edit: ['byForce && !(word & INHERITED) ? undefined', 'byForce ? undefined'] },
+  { name: 'a task joins a hold that is gone', programs: 'Sk+J+-S X!+X', deaths: 0, breaks: BROKEN,
+    edit: ['if (!hasBit(words, slot + SLOT.READERS, this.#number)) return LOST\n      const word = Atomics.load(words, slot)\n      if (!isOwned(word)) return ENTERED',
+      'const word = Atomics.load(words, slot)\n      if (!isOwned(word)) return ENTERED'] },
+  { name: 'several locks taken in different orders', programs: "Xk+X'+-X'+-X X'k+X+-X+-X'", deaths: 0, breaks: SLEEPS },
   { name: 'no ring after a death', programs: 'X X', deaths: 1, breaks: SLEEPS, fault: 'no-death-ring' },
   { name: 'the ring comes before the certificate only', programs: 'X X', deaths: 1, breaks: SLEEPS, fault: 'ring-before-certificate' },
   { name: 'a number is reused under its old generation', programs: 'X X R+X', deaths: 1, breaks: /sleeps for ever|exclusion|reported/, fault: 'same-generation' },
