@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { defineConfig, type Options } from 'tsup'
 
 const library = 'src/index.ts'
+const datastore = 'src/datastore/index.ts'
 const commandLine = 'src/cli/main.ts'
 const hasCommandLine = existsSync(commandLine)
 
@@ -21,10 +22,10 @@ export default defineConfig([
   // The library and the command line share their code: one copy of it on disk and in a process.
   {
     ...common,
-    entry: { index: library, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
+    entry: { index: library, datastore, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
     format: 'esm',
     splitting: true,
-    dts: { entry: { index: library } },
+    dts: { entry: { index: library, datastore } },
     esbuildOptions(options) {
       options.chunkNames = 'chunks/[name]-[hash]'
     },
@@ -40,6 +41,7 @@ export default defineConfig([
       },
     ],
   },
-  // `shims` gives import.meta.url a meaning in CommonJS.
+  // `shims` gives import.meta.url a meaning in CommonJS. The data store is a module only, which Node >= 20.19 can require: bundled
+  // here it would bring a second copy of the locks.
   { ...common, entry: { index: library }, format: 'cjs', shims: true, dts: { entry: { index: library } } },
 ])

@@ -41,16 +41,18 @@ for (const { path, size: bytes } of files) console.log(`        ${String(bytes).
 
 // 2. Everything a user needs, nothing else.
 const needed = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/index.js', 'dist/index.cjs',
-  'dist/index.d.ts', 'dist/index.d.cts', 'dist/cli/main.js', `prebuilds/linux-${process.arch}-glibc/locktable.node`]
+  'dist/index.d.ts', 'dist/index.d.cts', 'dist/datastore.js', 'dist/datastore.d.ts', 'dist/cli/main.js', `prebuilds/linux-${process.arch}-glibc/locktable.node`]
 const welcome = [/^package\.json$/, /^(README|CHANGELOG)\.md$/, /^LICENSE$/, /^binding\.gyp$/, /^native\/[\w-]+\.(cc|h)$/,
-  /^dist\/index\.(js|cjs|d\.ts|d\.cts)$/, /^dist\/cli\/main\.js$/, /^dist\/chunks\/[\w-]+\.js$/, /^prebuilds\/linux-(x64|arm64)-(glibc|musl)\/locktable\.node$/]
+  /^dist\/index\.(js|cjs|d\.ts|d\.cts)$/, /^dist\/datastore\.(js|d\.ts)$/, /^dist\/[\w-]+-[\w-]{8}\.d\.ts$/, /^dist\/cli\/main\.js$/, /^dist\/chunks\/[\w-]+\.js$/, /^prebuilds\/linux-(x64|arm64)-(glibc|musl)\/locktable\.node$/]
 check('contents: all that is needed', needed.filter(path => !paths.includes(path)).map(path => `${path} is missing`))
 check('contents: nothing else', paths.filter(path => !welcome.some(pattern => pattern.test(path))).map(path => `${path} is not for users`))
 check('no install scripts', ['preinstall', 'install', 'postinstall', 'prepare'].filter(name => name in own.scripts).map(name => `it has a script "${name}"`))
 
 // 3. Types and module kinds.
 check('publint', problemOf('npx', ['--no-install', 'publint', 'run', tarball, '--strict'], { cwd: root }))
-check('are the types wrong', problemOf('npx', ['--no-install', 'attw', tarball, '--no-emoji'], { cwd: root }))
+const attw = ['--no-install', 'attw', tarball, '--no-emoji']
+check('are the types wrong', problemOf('npx', [...attw, '--exclude-entrypoints', './datastore'], { cwd: root }))
+check('are the types of the module wrong', problemOf('npx', [...attw, '--entrypoints', './datastore', '--profile', 'esm-only'], { cwd: root }))
 
 // 4. An empty project, no compiler, no install scripts.
 const user = join(work, 'user')
@@ -86,6 +88,13 @@ const expected = { ...inUser, expected: /^locked$/m }
 const locks = !installed && { mjs: problemOf('node', ['module.mjs'], expected), cjs: problemOf('node', ['common.cjs'], expected) }
 check('import { LockTable } takes a lock', locks ? locks.mjs : 'not installed')
 check('require("locktable") takes a lock', locks ? locks.cjs : 'not installed')
+const reads = `import { decodeBlob, encodeBlob } from 'locktable/datastore'
+const plain = Buffer.alloc(1_000_000, 'abc')
+const blob = encodeBlob(plain)
+console.log(blob.length < 10_000 && decodeBlob(blob, { where: 'blob' }).equals(plain) ? 'compressed' : 'not compressed')
+`
+writeFileSync(join(user, 'store.mjs'), reads)
+check('import { encodeBlob } from "locktable/datastore" compresses', installed ? 'not installed' : problemOf('node', ['store.mjs'], { ...inUser, expected: /^compressed$/m }))
 check('npx locktable --help', problemOf('npx', ['--no-install', 'locktable', '--help'], { ...inUser, expected: /locktable/ }))
 
 // 5. The types, as a strict TypeScript user meets them, and as one without @types/node's newest or skipLibCheck does.

@@ -1,0 +1,21 @@
+/**
+ * locktable/datastore: a datastore on disk like Proxmox Backup Server's.
+ */
+export { type BlobKind, type BlobOptions, blobKind, checkBlob, decodeBlob, type DecodeBlobOptions, encodeBlob } from './blob.js'
+export { type Json, JsonFloat, type JsonObject } from './canonical-json.js'
+export type { ChunkIndex, IndexEntry, IndexIdentity } from './chunk-index.js'
+export { CryptKey, type Encrypted } from './crypt.js'
+export { type Digest, digestFromHex, digestToHex, sha256 } from './digest.js'
+export { decodeDynamicIndex, type DynamicIndex, type DynamicIndexParts, encodeDynamicIndex } from './dynamic-index.js'
+export { DatastoreError, type DatastoreErrorCode, type DatastoreErrorDetails, FormatError, type FormatErrorCode, type FormatErrorDetails, type KeyErrorCode } from './errors.js'
+export { decodeFixedIndex, encodeFixedIndex, fixedChunkCount, type FixedIndex, type FixedIndexParts } from './fixed-index.js'
+export { FIXED_CHUNK_BYTES, MANIFEST_NAME, MAX_BLOB_BYTES } from './format.js'
+export { decodeKeyFile, encodeKeyFile, type EncodeKeyFileOptions, type Kdf, KEY_FILE_MODE, type KeyFile, openKeyFile } from './key-file.js'
+export {
+  checkFingerprint, checkSignature, createManifest, type CryptMode, decodeManifest, encodeManifest, keyFingerprint, type Manifest,
+  type ManifestFile, type ManifestParts, signManifest, withUnprotected,
+} from './manifest.js'
+export {
+  archiveKind, type ArchiveKind, type BackupType, compareGroups, compareSnapshots, formatGroup, formatNamespace, formatSnapshot, formatTime,
+  type GroupName, parseGroup, parseNamespace, parseSnapshot, parseTime, type SnapshotName,
+} from './names.js'
