@@ -8,6 +8,7 @@ const lock = name => `^src/lock/${name}\\.ts$`
 const below = Symbol('below')
 const layers = [
   ['layout', []],
+  ['access', ['layout']],
   ['word', ['layout']],
   ['hash', ['layout', ...root]],
   ['clock', []],

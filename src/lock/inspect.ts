@@ -127,7 +127,7 @@ function reportParticipants(region: Region): Map<number, ParticipantReport> {
       label: Buffer.from(label).toString('utf8').replace(/\0.*$/s, ''),
       ageMs: Math.max(0, nowMs() - wide(words, record + PARTICIPANT.JOINED_LOW, record + PARTICIPANT.JOINED_HIGH)),
       waitingCount: words[record + PARTICIPANT.WAITING_COUNT] ?? 0,
-      counters: { waits: (words[record + PARTICIPANT.WAITS] ?? 0) >>> 0, stolen: (words[record + PARTICIPANT.STOLEN] ?? 0) >>> 0 },
+      counters: { waits: (words[record + PARTICIPANT.WAITS] ?? 0) >>> 0, stolen: Atomics.load(words, record + PARTICIPANT.STOLEN) >>> 0 },
     })
   }
   return reports

@@ -102,7 +102,9 @@ function scrubAll(region: Region, protocol: Protocol, number: number): void {
 /** Everything in the record but life, robust word, bell and generation. */
 function introduce(region: Region, record: number, label: string): void {
   const { words } = region
-  words.fill(0, record + PARTICIPANT.INTENT_SLOT, record + PARTICIPANT_WORDS)
+  words.fill(0, record + PARTICIPANT.INTENT_SLOT, record + PARTICIPANT.STOLEN)
+  Atomics.store(words, record + PARTICIPANT.STOLEN, 0) // a thief of what our predecessor held may be adding to it: at worst we look once too often
+  words.fill(0, record + PARTICIPANT.STOLEN + 1, record + PARTICIPANT_WORDS)
   const namespaceInode = pidNamespace()
   const startTicks = startTime()
   const now = Math.floor(nowMs())

@@ -143,7 +143,7 @@ function readSpaces(words: Int32Array): SpaceShape[] | undefined {
     const nameLength = words[at + SPACE.NAME_LENGTH] ?? 0
     if (slotCount < 1 || slotCount > SLOT_COUNT_LIMIT || words[at + SPACE.FIRST_WORD] !== firstWord) return undefined
     if (nameLength < 1 || nameLength > SPACE_NAME_BYTES) return undefined
-    const start = words.byteOffset + (at + SPACE.NAME) * WORD_BYTES
+    const start = (at + SPACE.NAME) * WORD_BYTES
     spaces.push({ name: Buffer.from(new Uint8Array(words.buffer, start, nameLength)).toString('utf8'), slotCount, firstWord })
     firstWord += slotCount * SLOT_WORDS
   }
@@ -199,8 +199,8 @@ function writeHeader(words: Int32Array, spaces: readonly { name: string; slotCou
   words[HEADER.FINGERPRINT] = layoutFingerprint()
   words[HEADER.SIZE_WORDS] = words.length
   words[HEADER.SPACE_COUNT] = spaces.length
-  words.set(random, HEADER.SEED_0)
-  words.set(bootId(), HEADER.BOOT_ID)
+  words.subarray(HEADER.SEED_0, HEADER.BOOT_ID).set(random)
+  words.subarray(HEADER.BOOT_ID, HEADER.CREATED_LOW).set(bootId())
   words[HEADER.CREATED_LOW] = seconds | 0
   words[HEADER.CREATED_HIGH] = Math.floor(seconds / 2 ** 32)
   let firstWord = fileWords([])
