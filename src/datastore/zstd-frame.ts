@@ -7,7 +7,11 @@
  */
 import { FormatError, type FormatErrorCode } from './errors.js'
 
-export interface Measured {
+/** One frame of data. Not all decoders go on to the second, so they are given one at a time. */
+export interface Frame {
+  /** Where it is in the data. */
+  readonly start: number
+  readonly end: number
   /** Decoded bytes: at most this, and exactly this if `isExact`. */
   readonly plainBytes: number
   readonly isExact: boolean
@@ -100,34 +104,41 @@ function takeBlocks(walk: Walk, blockLimit: number): number {
   }
 }
 
+function takeFrame(walk: Walk, start: number, maxBytes: number): Frame {
+  const { windowBytes, contentBytes, hasChecksum } = takeHeader(walk)
+  if (contentBytes !== undefined && contentBytes > maxBytes) walk.refuse(`at most ${maxBytes} bytes of plain data`, `${contentBytes}`, 'FORMAT_TOO_LARGE', start)
+  const windowLimit = Math.max(maxBytes, WINDOW_ALWAYS_ALLOWED_BYTES)
+  if (windowBytes > windowLimit) walk.refuse(`a window of at most ${windowLimit} bytes`, `${windowBytes}`, 'FORMAT_TOO_LARGE', start)
+  const blockBytes = takeBlocks(walk, Math.min(windowBytes, ZSTD_BLOCK_BYTES))
+  if (contentBytes !== undefined && contentBytes > blockBytes) walk.refuse(`blocks for ${contentBytes} bytes`, `blocks for at most ${blockBytes}`, 'FORMAT_COMPRESSION', start)
+  if (hasChecksum) walk.skip(CHECKSUM_BYTES, 'checksum')
+  return { start, end: walk.offset, plainBytes: contentBytes ?? blockBytes, isExact: contentBytes !== undefined }
+}
+
 /**
+ * The frames, without those to be skipped.
+ *
  * @param where  The file, for errors.
  * @param base  Where in that file `raw` begins.
  * @param maxBytes  Content sizes and windows above this are refused.
  * @throws {FormatError} `FORMAT_COMPRESSION`, `FORMAT_TRUNCATED` or `FORMAT_TOO_LARGE`.
  */
-export function measureZstd(raw: Uint8Array, where: string, base: number, maxBytes: number): Measured {
+export function measureZstd(raw: Uint8Array, where: string, base: number, maxBytes: number): readonly Frame[] {
   const walk = new Walk(raw, where, base)
-  let plainBytes = 0
-  let isExact = true
+  const frames: Frame[] = []
+  let exactBytes = 0
   do {
-    const at = walk.offset
+    const start = walk.offset
     const frameMagic = walk.take(4, 'frame magic')
     if (frameMagic >>> 4 === SKIPPABLE_MAGIC >>> 4) {
       walk.skip(walk.take(4, 'length of a skippable frame'), 'skippable frame')
       continue
     }
-    if (frameMagic !== FRAME_MAGIC) walk.refuse('the magic of a zstd frame, 28 b5 2f fd', undefined, 'FORMAT_COMPRESSION', at)
-    const { windowBytes, contentBytes, hasChecksum } = takeHeader(walk)
-    if (contentBytes !== undefined && plainBytes + contentBytes > maxBytes) {
-      walk.refuse(`at most ${maxBytes} bytes of plain data`, `${plainBytes + contentBytes}`, 'FORMAT_TOO_LARGE', at)
-    }
-    if (windowBytes > Math.max(maxBytes, WINDOW_ALWAYS_ALLOWED_BYTES)) walk.refuse(`a window of at most ${maxBytes} bytes`, `${windowBytes}`, 'FORMAT_TOO_LARGE', at)
-    const blockBytes = takeBlocks(walk, Math.min(windowBytes, ZSTD_BLOCK_BYTES))
-    if (contentBytes !== undefined && contentBytes > blockBytes) walk.refuse(`blocks for ${contentBytes} bytes`, `blocks for at most ${blockBytes}`, 'FORMAT_COMPRESSION', at)
-    if (hasChecksum) walk.skip(CHECKSUM_BYTES, 'checksum')
-    plainBytes += contentBytes ?? blockBytes
-    isExact &&= contentBytes !== undefined
+    if (frameMagic !== FRAME_MAGIC) walk.refuse('the magic of a zstd frame, 28 b5 2f fd', undefined, 'FORMAT_COMPRESSION', start)
+    const frame = takeFrame(walk, start, maxBytes)
+    if (frame.isExact) exactBytes += frame.plainBytes
+    if (exactBytes > maxBytes) walk.refuse(`at most ${maxBytes} bytes of plain data`, `${exactBytes}`, 'FORMAT_TOO_LARGE', start)
+    frames.push(frame)
   } while (!walk.isAtEnd)
-  return { plainBytes, isExact }
+  return frames
 }

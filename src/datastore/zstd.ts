@@ -19,12 +19,12 @@ import { createRequire } from 'node:module'
 import * as zlib from 'node:zlib'
 import { FormatError } from './errors.js'
 import { MAX_BLOB_BYTES } from './format.js'
-import { measureZstd, ZSTD_BLOCK_BYTES } from './zstd-frame.js'
+import { type Frame, measureZstd, ZSTD_BLOCK_BYTES } from './zstd-frame.js'
 
 interface Engine {
   readonly name: string
   compress(plain: Uint8Array): Buffer
-  /** May throw anything. Never makes much more than `maxBytes`. */
+  /** One frame of at most `maxBytes`. May throw anything. */
   decompress(raw: Uint8Array, maxBytes: number): Buffer
 }
 
@@ -75,24 +75,42 @@ export function tryCompress(plain: Uint8Array): Buffer | undefined {
   return compressed.length <= plain.length ? compressed : undefined
 }
 
-/**
- * @param options.where  The file, for errors; `base` is where in it `raw` begins.
- * @param options.maxBytes  Most plain bytes. Data that does not say its size is refused if it could become more than this and 128 MiB.
- * @throws {FormatError} `FORMAT_COMPRESSION`, `FORMAT_TRUNCATED` or `FORMAT_TOO_LARGE`.
- */
-export function decompress(raw: Uint8Array, options: { readonly where: string; readonly base: number; readonly maxBytes: number }): Buffer {
-  const { where, base, maxBytes } = options
-  const { plainBytes, isExact } = measureZstd(raw, where, base, maxBytes)
-  const tooLarge = (found: string) => new FormatError('FORMAT_TOO_LARGE', { path: where, offset: base, expected: `at most ${maxBytes} bytes of plain data`, found })
-  // A bound is too high by less than a block for what an encoder writes in one go.
-  if (plainBytes > Math.max(maxBytes, MAX_BLOB_BYTES) + ZSTD_BLOCK_BYTES) throw tooLarge(`up to ${plainBytes}`)
+export interface DecompressOptions {
+  /** The file, for errors. */
+  readonly where: string
+  /** Where in that file the data begins. */
+  readonly base: number
+  /** Most plain bytes. */
+  readonly maxBytes: number
+}
+
+function decodeFrame(raw: Uint8Array, { start, end, plainBytes, isExact }: Frame, { where, base }: DecompressOptions): Buffer {
+  const refuse = (expected: string, found: string, cause?: unknown) => new FormatError('FORMAT_COMPRESSION', { path: where, offset: base + start, expected, found, cause })
   let plain: Buffer
   try {
-    plain = engine().decompress(raw, plainBytes)
+    plain = engine().decompress(raw.subarray(start, end), plainBytes)
   } catch (cause) {
-    throw new FormatError('FORMAT_COMPRESSION', { path: where, offset: base, expected: 'well-formed zstd data', found: String(cause), cause })
+    throw refuse('well-formed zstd data', String(cause), cause)
   }
-  if (plain.length > maxBytes) throw tooLarge(`${plain.length}`)
-  if (isExact && plain.length !== plainBytes) throw new FormatError('FORMAT_COMPRESSION', { path: where, offset: base, expected: `${plainBytes} bytes, as the header says`, found: `${plain.length}` })
+  if (plain.length > plainBytes || (isExact && plain.length !== plainBytes)) throw refuse(`${plainBytes} bytes, as the header says`, `${plain.length}`)
+  return plain
+}
+
+/**
+ * All frames, decoded. Data that does not say its size is also refused if it could become more than `maxBytes` and 128 MiB.
+ *
+ * @throws {FormatError} `FORMAT_COMPRESSION`, `FORMAT_TRUNCATED` or `FORMAT_TOO_LARGE`.
+ */
+export function decompress(raw: Uint8Array, options: DecompressOptions): Buffer {
+  const { where, base, maxBytes } = options
+  const frames = measureZstd(raw, where, base, maxBytes)
+  const checkSize = (bytes: number, limit: number) => {
+    if (bytes > limit) throw new FormatError('FORMAT_TOO_LARGE', { path: where, offset: base, expected: `at most ${maxBytes} bytes of plain data`, found: `up to ${bytes}` })
+  }
+  // The bound of what an encoder writes in one go is too high by less than a block.
+  checkSize(frames.reduce((sum, { plainBytes }) => sum + plainBytes, 0), Math.max(maxBytes, MAX_BLOB_BYTES) + ZSTD_BLOCK_BYTES)
+  const parts = frames.map(frame => decodeFrame(raw, frame, options))
+  const plain = parts.length === 1 ? parts[0]! : Buffer.concat(parts)
+  checkSize(plain.length, maxBytes)
   return plain
 }
