@@ -70,6 +70,8 @@ const datastoreLayers = [
   ['canonical-json', ['errors']],
   ['key-file', ['errors', 'format', 'crypt', 'canonical-json']],
   ['manifest', ['errors', 'digest', 'names', 'crypt', 'blob', 'canonical-json']],
+  ['chunker-scan', []],
+  ['chunker', ['chunker-scan']],
   ['index', below],
 ]
 
