@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -121,5 +123,10 @@ describe('encodeBlob', () => {
     expect(blobKind(encodeBlob(randomBytes(100_000), { key }))).toBe('encrypted')
     expect(blobKind(encodeBlob(Buffer.alloc(100_000, hello), { key }))).toBe('encrypted-zstd')
     expect(encodeBlob(Buffer.alloc(4 * 1024 * 1024)).length).toBeLessThan(1000)
+  })
+
+  it('does not mix up the data of threads that work at the same time', async () => {
+    const workers = Array.from({ length: 4 }, () => new Worker(new URL('fixtures/blob-worker.mjs', import.meta.url)))
+    expect((await Promise.all(workers.map(worker => once(worker, 'message')))).flat()).toEqual([0, 0, 0, 0])
   })
 })
