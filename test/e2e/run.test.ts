@@ -145,7 +145,7 @@ describe('signals', () => {
 
   /** A job of a shell: the kernel stops only what somebody is there to continue. */
   async function startJob(text: string): Promise<{ run: Run; command: number; child: number }> {
-    const run = await new Run('bash', ['-mc', '"$@" & echo "job $!,"; wait -f $!', 'bash', process.execPath, MAIN, 'run', 'a', '-c', `echo pid $$.; ${text}`], {})
+    const run = await new Run('bash', ['-c', 'set -m; "$@" & echo "job $!,"; wait -f $!', 'bash', process.execPath, MAIN, 'run', 'a', '-c', `echo pid $$.; ${text}`], {})
       .said('.')
     return { run, command: Number(/job (\d+)/.exec(run.out)?.[1]), child: Number(/pid (\d+)/.exec(run.out)?.[1]) }
   }
