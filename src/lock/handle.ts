@@ -156,17 +156,7 @@ export class LockHandle {
    */
   get version(): bigint {
     this.session.ensureUsable()
-    const version = this.#latestVersion // before the look at who is inside: who enters later has a later one
-    return version > 0n && this.#protocol.isHeldExclusively(this.slot) ? version - 1n : version
-  }
-
-  get #latestVersion(): bigint {
-    const words = this.#words
-    for (;;) {
-      const high = Atomics.load(words, this.slot + SLOT.VERSION_HIGH)
-      const low = Atomics.load(words, this.slot + SLOT.VERSION_LOW)
-      if (high === Atomics.load(words, this.slot + SLOT.VERSION_HIGH)) return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
-    }
+    return this.#protocol.version(this.slot)
   }
 
   /**
@@ -177,8 +167,7 @@ export class LockHandle {
   changedSince(version: bigint): boolean {
     if (typeof version !== 'bigint') throw new TypeError('version must be a bigint')
     this.session.ensureUsable()
-    if (this.session.participant.protocol.isHeldByAnother(this.slot)) return true
-    return this.#latestVersion !== version
+    return this.#protocol.changedSince(this.slot, version)
   }
 
   /** x1 with nobody in the way. */

@@ -21,7 +21,7 @@ export interface NamedNotice extends Notice {
 }
 
 function at(words: Int32Array, index: number): number {
-  return words[index] ?? 0
+  return words[index]!
 }
 
 /**

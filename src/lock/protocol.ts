@@ -1,5 +1,5 @@
 /**
- * protocol.ts: who may hold a slot, and how they leave it.
+ * protocol.ts: who may hold a slot, and how they leave it. Long, because it is proved, and broken on purpose, as one text.
  *
  * Synchronous code over an Int32Array. It never blocks and never sleeps: a step that cannot go on says so, its caller
  * (waiters.ts) sleeps on its participant's bell and calls again. test/model runs this very file in every interleaving.
@@ -49,6 +49,9 @@
  * TAKE OVER
  *   t1  read what is known of the dead           t2  store it in my notice     t3  CAS S -> me+DRAINING+INHERITED
  *   t4  copy it to the slot's notices            t5  CAS S -INHERITED +NOTICES
+ * VERSION         rises after x1 x3 x6 u3, before the owner's code runs
+ *   v1  load it                                  v2  S entered: one less, for what that owner has still to write would otherwise be hidden
+ *   v3  asked later: load it; not the same: changed
  * UPGRADE (a try) u1 CAS S unowned -> me+DRAINING; u2 another live reader: r3, refused; u3 clear Q[me], CAS as in x6
  * DOWNGRADE       d1 set Q[me]; d2 CAS S -> READERS; WAKE NEXT
  *
@@ -89,7 +92,9 @@
  *   A3 The kernel wakes at least one watcher of a dead thread's robust word.
  *
  * NOT PROMISED  Order among processes. Progress while the holder, or the waiter it was given to, is stopped. Anything across
- * hosts. A notice after a shared holder's death: it could not have changed what the lock protects.
+ * hosts. A notice after a shared holder's death: it could not have changed what the lock protects. After an eviction or a theft: what the
+ * loser still does in the few instructions after its entry (version, name, notices: plain stores) is not undone; it may be told of a death
+ * in its successor's place, and a version may be set back by one.
  *
  * TRIED  A release by exchange instead of r1: one that was evicted would wipe out its successor. Clearing WAITERS with the
  * release (glibc does): a chain of a barger and two deaths strands a waiter unless every death rings everybody; kept both.
@@ -257,7 +262,7 @@ export class Protocol {
     const generation = Atomics.load(words, participantWord(chosen) + PARTICIPANT.LIFE) >>> GENERATION_SHIFT
     const next = granted(word, identityWord(chosen, generation))
     if (Atomics.compareExchange(words, slot, word, next) !== word) return false
-    words[slot + SLOT.HANDOFFS] = ((words[slot + SLOT.HANDOFFS] ?? 0) + 1) | 0
+    words[slot + SLOT.HANDOFFS]!++
     this.#surroundings.ring(chosen)
     this.#revokeVoidGrant(slot) // it may have given up, or died, between the scan and the grant
     return true
@@ -484,7 +489,7 @@ export class Protocol {
     if (notice !== undefined) carry(words, this.#number, notice) // t2
     const next = takenOver(word, this.#identity, notice !== undefined)
     if (Atomics.compareExchange(words, slot, word, next) !== word) return false // t3
-    words[slot + SLOT.TAKEOVERS] = ((words[slot + SLOT.TAKEOVERS] ?? 0) + 1) | 0
+    words[slot + SLOT.TAKEOVERS]!++
     if (notice === undefined) return true
     record(words, slot, notice) // t4
     for (let now = Atomics.load(words, slot); ; now = Atomics.load(words, slot)) {
@@ -544,15 +549,26 @@ export class Protocol {
     return isOwnedBy(Atomics.load(words, slot), this.#identity)
   }
 
-  /** Somebody, we or another, living or dead, is inside exclusively. */
-  isHeldExclusively(slot: number): boolean {
-    return hasEntered(Atomics.load(this.#words, slot))
+  // ---- version --------------------------------------------------------------------------------------------------------
+
+  /** v1 and v2: what changedSince() is to be asked about whatever is read from now on. Takes no lock. */
+  version(slot: number): bigint {
+    const version = this.#latestVersion(slot) // v1
+    return version > 0n && hasEntered(Atomics.load(this.#words, slot)) ? version - 1n : version // v2
   }
 
-  /** Another participant, living or dead, is inside exclusively. */
-  isHeldByAnother(slot: number): boolean {
-    const word = Atomics.load(this.#words, slot)
-    return hasEntered(word) && !isOwnedBy(word, this.#identity)
+  /** v3: true if what the slot protects may have changed since that version. A holder of this moment has its own version already. */
+  changedSince(slot: number, version: bigint): boolean {
+    return this.#latestVersion(slot) !== version
+  }
+
+  #latestVersion(slot: number): bigint {
+    const words = this.#words
+    for (;;) {
+      const high = Atomics.load(words, slot + SLOT.VERSION_HIGH)
+      const low = Atomics.load(words, slot + SLOT.VERSION_LOW)
+      if (high === Atomics.load(words, slot + SLOT.VERSION_HIGH)) return (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0)
+    }
   }
 
   /** Exclusive holder: somebody in another process waits for the slot. */
@@ -578,7 +594,7 @@ export class Protocol {
   leaveNotice(slot: number, name0: number, name1: number, notice?: Notice): boolean {
     const words = this.#words
     const wasLost = words[slot + SLOT.NOTICES_LOST] !== 0
-    const { pid, time } = notice ?? { pid: words[this.#record + PARTICIPANT.PID] ?? 0, time: this.#surroundings.now() }
+    const { pid, time } = notice ?? { pid: words[this.#record + PARTICIPANT.PID]!, time: this.#surroundings.now() }
     record(words, slot, { pid, time, name0, name1 })
     Atomics.or(words, slot, NOTICES)
     return !wasLost && words[slot + SLOT.NOTICES_LOST] !== 0
@@ -614,9 +630,9 @@ export class Protocol {
   /** The exclusive holder marks its entry: a new version, its name. */
   #noteEntry(slot: number, name0: number, name1: number): void {
     const words = this.#words
-    const low = ((words[slot + SLOT.VERSION_LOW] ?? 0) + 1) | 0
+    const low = (words[slot + SLOT.VERSION_LOW]! + 1) | 0
     words[slot + SLOT.VERSION_LOW] = low
-    if (low === 0) words[slot + SLOT.VERSION_HIGH] = ((words[slot + SLOT.VERSION_HIGH] ?? 0) + 1) | 0
+    if (low === 0) words[slot + SLOT.VERSION_HIGH]!++
     if (words[slot + SLOT.NAME_0] !== name0) words[slot + SLOT.NAME_0] = name0
     if (words[slot + SLOT.NAME_1] !== name1) words[slot + SLOT.NAME_1] = name1
   }

@@ -62,7 +62,6 @@ export function forEachSharedWaiter(words: Int32Array, slot: number, except: num
     for (let number = lowestLive(words, bits, index, except); number !== 0; number = lowestLive(words, bits, index, except)) {
       visit(number)
       bits &= -2 << (number & 31)
-      if ((number & 31) === 31) break
     }
   }
 }

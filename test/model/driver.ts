@@ -21,7 +21,11 @@ export type Action =
       /** Asks for a hand-off: once it has slept, or from the start. */
       readonly urgent?: boolean | 'at once'
       /** What it does inside before it leaves. */
-      readonly then?: 'upgrade' | 'downgrade'
+      readonly then?: 'upgrade' | 'downgrade' | 'succeed'
+      /** Leaves by giving the slot to whoever waits: what a process does when its own tasks have had it often enough. */
+      readonly give?: boolean
+      /** So many further names of the same slot: p, q, … */
+      readonly others?: number
       /** Keeps it until `unlock`. */
       readonly keep?: boolean
       /** One more task of a process that is inside by a kept shared hold; that one may be released first while this one sleeps. */
@@ -31,12 +35,14 @@ export type Action =
     }
   | { readonly kind: 'unlock'; readonly slot: 0 | 1; readonly mode: 'exclusive' | 'shared' }
   | { readonly kind: 'evict'; readonly number: number }
+  /** Without a lock: takes the version, reads what the slot protects, asks later whether that has changed. */
+  | { readonly kind: 'watch' }
   /** Takes the number of a certified dead participant and scrubs it first. */
   | { readonly kind: 'rejoin' }
 
 export type Place =
   | 'start' | 'try' | 'register' | 'attempt' | 'asleep' | 'draining' | 'drain' | 'told' | 'inside' | 'upgrade' | 'downgrade'
-  | 'release' | 'giveup' | 'backout' | 'scrub0' | 'scrub1' | 'join' | 'evict' | 'seize' | 'leave'
+  | 'release' | 'giveup' | 'backout' | 'scrub0' | 'scrub1' | 'join' | 'evict' | 'seize' | 'leave' | 'succeed' | 'list' | 'unlist' | 'watch' | 'read' | 'ask'
 
 export type Wish = 'go' | 'ring' | 'give up' | 'leave first'
 
@@ -69,10 +75,16 @@ export interface DriverState {
   readonly invulnerable: boolean
   readonly belled: boolean
   readonly kept: readonly Kept[]
-  /** Its reader's bit was taken by force before it was inside: its process hears of it after it has entered. */
+  /** It was robbed before it knew that it was inside: its process hears of it after it has entered. */
   readonly robbed: boolean
   /** How often others have entered since it fell asleep asking for a hand-off; -1: it does not. */
   readonly overtaken: number
+  /** The records were too few for its further names. */
+  readonly overflowed: boolean
+  /** Of a watcher: the version, and the writes there were when it read, and when it asked. */
+  readonly version: bigint
+  readonly seen: number
+  readonly asked: number
 }
 
 export interface Driver {
@@ -86,12 +98,14 @@ export interface Driver {
   /** An evicted participant that runs on may leave a notice, or take one with it, at any time: they are not checked. */
   readonly noNotices: boolean
   due: Record<string, 'must' | 'may'>
+  /** Exclusive holders' writes so far, if anybody watches them. */
+  writes: number
 }
 
 export function initialState(number: number, program: readonly Action[]): DriverState {
   return {
     number, generation: 1, program, at: 0, place: firstPlace(program[0]), log: [], done: program.length === 0, slept: false, doorName: undefined,
-    insideSlot: -1, insideMode: 0, certain: false, mode: 0, evicted: false, invulnerable: program[0]?.kind === 'rejoin', belled: false, kept: [], robbed: false, overtaken: -1,
+    insideSlot: -1, insideMode: 0, certain: false, mode: 0, evicted: false, invulnerable: program[0]?.kind === 'rejoin', belled: false, kept: [], robbed: false, overtaken: -1, overflowed: false, version: 0n, seen: 0, asked: -1,
   }
 }
 
@@ -112,6 +126,7 @@ function firstPlace(action: Action | undefined): Place {
     case 'lock': return action.steal ? 'seize' : 'try'
     case 'rejoin': return 'start'
     case 'evict': return 'evict'
+    case 'watch': return 'watch'
     default: return 'try'
   }
 }
@@ -131,9 +146,10 @@ export function advance(driver: Driver, thread: DriverState, wish: Wish): [Drive
   if (thread.place === 'start') return [adopt(driver, thread, driver.findDead(thread.number)), () => 'takes a dead number']
   const protocol = driver.protocol(thread.number, thread.generation)
   const segment = segmentOf(driver, protocol, thread, action)
+  const asked = thread.place === 'ask' && thread.asked < 0 ? driver.writes : thread.asked
   const { finished, value, log, label } = driver.machine.stepSegment(segment, thread.log)
   const text = (): string => `${thread.place}: ${label()}`
-  const begun: DriverState = { ...thread, log, doorName: doorName(thread, action) }
+  const begun: DriverState = { ...thread, log, asked, doorName: doorName(thread, action) }
   if (!finished) return [{ ...begun, ...leaving(thread, action) }, text]
   const [next, violation] = after(driver, { ...begun, log: [] }, action, value)
   return [next, text, violation]
@@ -157,7 +173,7 @@ function joins(thread: DriverState, action: Action & { kind: 'lock' }): boolean 
   return action.join === true && thread.kept.some(hold => hold.slot === (action.slot ?? 0))
 }
 
-type SegmentValue = number | { pid: number } | undefined
+type SegmentValue = number | bigint | boolean | { pid: number } | undefined
 
 function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, action: Action): () => SegmentValue {
   const slot = driver.slots[action.kind === 'lock' || action.kind === 'unlock' ? (action.slot ?? 0) : 0] ?? 0
@@ -169,7 +185,12 @@ function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, acti
     const life = participantWord(action.number) + PARTICIPANT.LIFE
     return () => Atomics.compareExchange(driver.machine.words, life, (1 << 16) | LIFE.LIVE, (1 << 16) | LIFE.EVICTED)
   }
+  if (action.kind === 'watch') {
+    if (thread.place === 'watch') return () => protocol.version(slot)
+    return thread.place === 'ask' ? () => protocol.changedSince(slot, thread.version) : () => 0
+  }
   const name0 = fingerprint(action.name)
+  const others = 'pqrstu'.slice(0, action.others ?? 0)
   const exclusive = action.mode === 'exclusive'
   const mode = exclusive ? MODE_EXCLUSIVE : MODE_SHARED
   const urgent = action.urgent === 'at once' || (action.urgent === true && thread.slept)
@@ -178,18 +199,27 @@ function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, acti
     case 'leave': return () => protocol.releaseShared(slot)
     case 'try':
       if (joins(thread, action)) return () => protocol.tryJoin(slot)
-      return () => (exclusive ? protocol.tryExclusive(slot, name0, 0) : protocol.tryShared(slot))
+      return () => (exclusive ? protocol.tryExclusive(slot, name0, name0) : protocol.tryShared(slot))
     case 'register': return () => { protocol.register(slot, mode); return 0 }
     case 'attempt':
       if (joins(thread, action)) return () => protocol.attemptJoin(slot, urgent)
-      return () => (exclusive ? protocol.attemptExclusive(slot, name0, 0, urgent) : protocol.attemptShared(slot, urgent))
-    case 'drain': return () => protocol.drain(slot, name0, 0)
+      return () => (exclusive ? protocol.attemptExclusive(slot, name0, name0, urgent) : protocol.attemptShared(slot, urgent))
+    case 'drain': return () => protocol.drain(slot, name0, name0)
     case 'giveup': return () => { protocol.giveUp(slot, mode); return 0 }
     case 'backout': return () => { protocol.backOut(slot); return 0 }
-    case 'told': return () => (thread.mode === MODE_EXCLUSIVE ? protocol.takeNotice(slot, name0, 0) : protocol.peekNotice(slot, name0, 0))
-    case 'upgrade': return () => protocol.tryUpgrade(slot, name0, 0)
+    case 'told': return () => (thread.mode === MODE_EXCLUSIVE ? protocol.takeNotice(slot, name0, name0) : protocol.peekNotice(slot, name0, name0))
+    case 'upgrade': return () => protocol.tryUpgrade(slot, name0, name0)
     case 'downgrade': return () => protocol.downgrade(slot)
-    case 'release': return () => (thread.mode === MODE_EXCLUSIVE ? protocol.releaseExclusive(slot) : protocol.releaseShared(slot))
+    case 'succeed': return () => { protocol.handOver(slot, name0, name0); return 0 }
+    case 'list': return () => [...others].map(name => protocol.leaveNotice(slot, fingerprint(name), fingerprint(name))).includes(true)
+    case 'unlist': return () => {
+      if (thread.overflowed) protocol.forgetLost(slot)
+      for (const name of others) protocol.takeNotice(slot, fingerprint(name), fingerprint(name))
+      return 0
+    }
+    case 'release':
+      if (action.give && thread.mode === MODE_EXCLUSIVE) return () => { protocol.isAwaited(slot); return protocol.releaseExclusive(slot, true) }
+      return () => (thread.mode === MODE_EXCLUSIVE ? protocol.releaseExclusive(slot) : protocol.releaseShared(slot))
     default: return () => 0 // inside: the critical section is one step of its own
   }
 }
@@ -213,6 +243,7 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
     driver.ringAll()
     return [finish(thread)]
   }
+  if (action.kind === 'watch') return afterWatch(driver, thread, value)
   const mode = action.mode === 'exclusive' ? MODE_EXCLUSIVE : MODE_SHARED
   const enter = (entered: number): DriverState =>
     ({ ...thread, place: 'told', mode: entered, insideSlot: action.slot ?? 0, insideMode: entered, overtaken: -1 })
@@ -234,7 +265,14 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
     case 'giveup':
     case 'backout': return [finish(thread)]
     case 'told': return told(driver, thread, action, value)
+    case 'list': return [{ ...thread, place: 'inside', overflowed: value === true }]
+    case 'unlist': return [{ ...thread, place: 'release' }]
+    case 'succeed':
+      driver.writes++
+      return [{ ...thread, place: 'release' }]
     case 'inside':
+      if (thread.mode === MODE_EXCLUSIVE) driver.writes++
+      if (action.others) return [{ ...thread, place: 'unlist' }]
       if (action.keep) return [keep(thread, action)]
       return [joins(thread, action) ? finish(thread) : { ...thread, place: action.then ?? 'release' }, undefined]
     case 'upgrade':
@@ -254,18 +292,27 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
 /** Entered and asked for the notice: exactly the deaths that nobody was told of must be in it. */
 function told(driver: Driver, thread: DriverState, action: Action & { kind: 'lock' }, value: SegmentValue): [DriverState, (string | undefined)?] {
   const upgraded = action.mode === 'shared' && thread.mode === MODE_EXCLUSIVE
-  const onward: DriverState = { ...thread, certain: thread.insideMode !== 0, place: upgraded ? 'release' : 'inside' }
+  const onward: DriverState = { ...thread, certain: thread.insideMode !== 0, place: upgraded ? 'release' : action.others ? 'list' : 'inside' }
   if (driver.noNotices || thread.insideMode === 0) return [onward] // robbed meanwhile: the thief is told
   const due = driver.due[action.name]
   const notice = typeof value === 'object'
   let violation: string | undefined
   if (due === 'must' && !notice) violation = `a death under the name ${action.name} was not reported`
-  if (due === undefined && notice) violation = `a death under the name ${action.name} was reported that was none, or twice`
+  if (due === undefined && notice && driver.due['*'] === undefined) violation = `a death under the name ${action.name} was reported that was none, or twice`
   if (thread.mode === MODE_EXCLUSIVE && due !== undefined) {
     const { [action.name]: _, ...rest } = driver.due
     driver.due = rest
   }
   return [onward, violation]
+}
+
+/** What was read counts as unchanged only if nobody has written between the reading and the question. */
+function afterWatch(driver: Driver, thread: DriverState, value: SegmentValue): [DriverState, (string | undefined)?] {
+  switch (thread.place) {
+    case 'watch': return [{ ...thread, place: 'read', version: value as bigint }]
+    case 'read': return [{ ...thread, place: 'ask', seen: driver.writes }]
+    default: return [finish(thread), value === false && thread.asked !== thread.seen ? 'a change was hidden' : undefined]
+  }
 }
 
 function afterRejoin(driver: Driver, thread: DriverState): DriverState {
@@ -294,7 +341,7 @@ function finish(thread: DriverState): DriverState {
   const at = thread.at + 1
   return {
     ...thread, at, place: firstPlace(thread.program[at]), done: at >= thread.program.length, slept: false, doorName: undefined, insideSlot: -1, insideMode: 0,
-    certain: false, robbed: false, overtaken: -1, kept: leaving(thread, thread.program[thread.at] ?? NOTHING).kept ?? thread.kept,
+    certain: false, robbed: false, overtaken: -1, overflowed: false, version: 0n, seen: 0, asked: -1, kept: leaving(thread, thread.program[thread.at] ?? NOTHING).kept ?? thread.kept,
   }
 }
 

@@ -50,6 +50,8 @@ interface State {
   deaths: number
   /** Ghosts: pids whose exclusive hold's death nobody has been told yet, by name. must: it was inside; may: it was at the door. */
   due: Record<string, 'must' | 'may'>
+  /** Ghost: writes of exclusive holders, counted if anybody watches. */
+  writes: number
 }
 
 export function explore(configuration: Configuration): Exploration {
@@ -66,6 +68,7 @@ class Explorer {
   #transitions = 0
   #ringing: number[] = []
   readonly #evicts: boolean
+  readonly #isWatched: boolean
   /** Nothing that excuses being overtaken can happen. */
   readonly #isFair: boolean
   /** Some program changes a LIFE word. */
@@ -80,7 +83,8 @@ class Explorer {
       !configuration.programs.some(program => program.some(action => action.kind !== 'lock' || action.timeout || action.steal))
     this.#evicts = configuration.programs.some(program => program.some(action => action.kind === 'evict'))
     this.#changesLife = configuration.programs.some(program => program.some(action => action.kind === 'evict' || action.kind === 'rejoin'))
-    this.#machine = new Machine(isStatistic, wordName)
+    this.#isWatched = configuration.programs.some(program => program.some(action => action.kind === 'watch'))
+    this.#machine = new Machine(index => isStatistic(index) || (!this.#isWatched && isVersion(index)), wordName)
     const isHurried = configuration.programs.some(program => program.some(action => action.kind === 'lock' && action.urgent))
     this.#machine.isConstantWord = index => isHighBitmapWord(index) || (!isHurried && isUrgentWord(index))
     this.#machine.isLifeWord = index => index < FIRST_SLOT && (index - PARTICIPANTS_WORD) % PARTICIPANT_WORDS === PARTICIPANT.LIFE
@@ -149,11 +153,12 @@ class Explorer {
       this.#machine.write(participantWord(i + 1) + PARTICIPANT.LIFE, (1 << 16) | LIFE.LIVE)
       this.#machine.write(participantWord(i + 1) + PARTICIPANT.PID, 100 + i + 1)
     })
+    if (this.#isWatched) this.#machine.write(SLOTS[0] + SLOT.VERSION_LOW, -1) // about to wrap
     return {
       memory,
       threads: this.#c.programs.map((program, i) => initialState(i + 1, program)),
       alive: this.#c.programs.map(() => ALIVE),
-      rings: 0, bells: 0, deaths: this.#c.deaths, due: {},
+      rings: 0, bells: 0, deaths: this.#c.deaths, due: {}, writes: 0,
     }
   }
 
@@ -235,12 +240,14 @@ class Explorer {
       sameGeneration: this.#c.fault === 'same-generation',
       noNotices: this.#evicts,
       due: state.due,
+      writes: state.writes,
     }
     const owner = ownerNumber(machine.read(SLOTS[0]))
-    const readers = thread.place === 'seize' ? state.threads.map(other => this.#holds(other, SLOTS[0], MODE_SHARED)) : []
+    const readers = thread.place === 'seize' ? state.threads.map(other => this.#holdsAnyhow(other)) : []
     const [next, label, violation] = advance(driver, thread, wish)
     state.threads[i] = next
     state.due = driver.due
+    if (this.#isWatched) state.writes = driver.writes
     this.#noteEvictions(state)
     if (thread.place === 'seize') {
       this.#noteRobberies(state, i, readers)
@@ -279,7 +286,7 @@ class Explorer {
       if (i === thief) return
       const keeps = (slot: number, mode: number): boolean => mode === 0 || this.#holds(thread, SLOTS[slot] ?? 0, mode)
       const kept = thread.kept.map(hold => (hold.lost || keeps(hold.slot, hold.mode) ? hold : { ...hold, lost: true }))
-      const robbed = thread.robbed || (before[i] === true && thread.log.length > 0 && !this.#holds(thread, SLOTS[0], MODE_SHARED))
+      const robbed = thread.robbed || (before[i] === true && thread.log.length > 0 && !this.#holdsAnyhow(thread))
       if (keeps(thread.insideSlot, thread.insideMode)) {
         if (kept.some((hold, k) => hold !== thread.kept[k])) state.threads[i] = { ...thread, kept, robbed }
         else if (robbed !== thread.robbed) state.threads[i] = { ...thread, robbed }
@@ -288,7 +295,13 @@ class Explorer {
       state.threads[i] = { ...thread, kept, robbed, insideSlot: -1, insideMode: 0, certain: false }
       // It may have learned of a death that whoever robs it now is not told of.
       if (thread.place === 'told') state.due = uncertain(state.due)
+      // What it listed in case it died is told, though it lives.
+      if (namesOf(thread) !== '') state.due = { ...state.due, '*': 'may' }
     })
+  }
+
+  #holdsAnyhow(thread: DriverState): boolean {
+    return this.#holds(thread, SLOTS[0], MODE_SHARED) || this.#holds(thread, SLOTS[0], MODE_EXCLUSIVE)
   }
 
   #holds(thread: DriverState, slot: number, mode: number): boolean {
@@ -312,7 +325,7 @@ class Explorer {
     const codes: number[] = []
     for (const value of state.memory) codes.push(value & 0xffff, value >>> 16)
     while (codes.length > 0 && codes[codes.length - 1] === 0) codes.pop() // words first touched later were zero here
-    codes.push(0xffff, state.rings, state.bells, state.deaths)
+    codes.push(0xffff, state.rings, state.bells, state.deaths, state.writes)
     state.threads.forEach((thread, i) => {
       const id = this.#threadId(thread)
       codes.push(id & 0xffff, id >>> 16, state.alive[i] ?? 0)
@@ -325,8 +338,8 @@ class Explorer {
     let id = this.#threadIdCache.get(thread)
     if (id === undefined) {
       const t = thread
-      const text = `${t.number} ${t.generation} ${t.at} ${t.place} ${t.log.join()} ${t.doorName} ${t.insideSlot} ${t.insideMode} ${t.mode} ${t.overtaken} ${
-        [t.done, t.slept, t.certain, t.evicted, t.invulnerable, t.belled, t.robbed].map(Number).join('')} ${t.kept.map(hold => Object.values(hold).join()).join(';')}`
+      const text = `${t.number} ${t.generation} ${t.at} ${t.place} ${t.log.join()} ${t.doorName} ${t.insideSlot} ${t.insideMode} ${t.mode} ${t.overtaken} ${t.version} ${t.seen} ${t.asked} ${
+        [t.done, t.slept, t.certain, t.evicted, t.invulnerable, t.belled, t.robbed, t.overflowed].map(Number).join('')} ${t.kept.map(hold => Object.values(hold).join()).join(';')}`
       id = this.#threadIds.get(text) ?? this.#threadIds.size
       this.#threadIds.set(text, id)
       this.#threadIdCache.set(thread, id)
@@ -374,9 +387,22 @@ function modeIn(thread: DriverState, slot: number): number {
   return modes.includes(MODE_EXCLUSIVE) ? MODE_EXCLUSIVE : Math.max(0, ...modes)
 }
 
+/** The further names under which it holds, or is about to hold, its slot. */
+function namesOf(thread: DriverState): string {
+  const action = thread.program[thread.at]
+  return action?.kind === 'lock' ? 'pqrstu'.slice(0, action.others ?? 0) : ''
+}
+
 /** Whoever died inside an exclusive hold must be reported to the next of that name; whoever died at its door may be. */
 function noteDeath(state: State, i: number): void {
   const thread = state.threads[i]
+  if (thread !== undefined) {
+    for (const name of namesOf(thread)) {
+      if (thread.overflowed) state.due = { ...state.due, '*': 'may' } // the records were too few: every name may be told, for good
+      if (thread.certain && thread.place === 'inside' && !thread.overflowed) state.due = { ...state.due, [name]: 'must' }
+      else if (thread.place === 'list' || thread.place === 'unlist') state.due = { ...state.due, [name]: 'may' }
+    }
+  }
   for (const { name, mode, lost } of thread?.kept ?? []) if (mode === MODE_EXCLUSIVE && !lost) state.due = { ...state.due, [name]: 'must' }
   if (thread?.doorName === undefined) return
   const certain = thread.insideMode === MODE_EXCLUSIVE && thread.certain
@@ -405,7 +431,12 @@ function copy(state: State): State {
 function isStatistic(index: number): boolean {
   if (index < FIRST_SLOT) return false
   const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  return [SLOT.HANDOFFS, SLOT.TAKEOVERS, SLOT.CONTENDED, SLOT.VERSION_LOW, SLOT.VERSION_HIGH].includes(offset as never)
+  return [SLOT.HANDOFFS, SLOT.TAKEOVERS, SLOT.CONTENDED].includes(offset as never)
+}
+
+function isVersion(index: number): boolean {
+  const offset = (index - FIRST_SLOT) % SLOT_WORDS
+  return index >= FIRST_SLOT && (offset === SLOT.VERSION_LOW || offset === SLOT.VERSION_HIGH)
 }
 
 function isHighBitmapWord(index: number): boolean {

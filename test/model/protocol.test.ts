@@ -4,8 +4,8 @@ import { explore } from './explorer.js'
 import { VARIANTS, configurationOf } from './variants.js'
 
 describe('every interleaving of the shipped protocol', () => {
-  test.each(QUICK)('%s with %i deaths', { timeout: 300_000 }, (text, deaths) => {
-    const result = explore({ programs: programs(text), deaths })
+  test.each(QUICK.map(row => ({ text: row[0], deaths: row[1], detail: row[2] })))('$text with $deaths deaths', { timeout: 300_000 }, ({ text, deaths, detail }) => {
+    const result = explore({ programs: programs(text), deaths, plainSteps: detail === 'plain' })
     expect({ violation: result.violation, schedule: result.schedule, complete: result.complete }).toEqual({
       violation: undefined, schedule: [], complete: true,
     })

@@ -19,11 +19,13 @@ export interface Variant {
   /** A configuration that shows what it breaks. */
   readonly programs: string
   readonly deaths: number
+  readonly detail?: 'plain'
   readonly breaks: RegExp
 }
 
 const SLEEPS = /sleeps for ever/
 const UNFAIR = /was overtaken/
+const HIDDEN = /a change was hidden/
 const BROKEN = /exclusion broken/
 const NOTICE = /was reported that was none|was not reported/
 
@@ -70,6 +72,12 @@ export const VARIANTS: readonly Variant[] = [
   { name: 'a task joins a hold that is gone', programs: 'Sk+J+-S X!+X', deaths: 0, breaks: BROKEN,
     edit: ['if (!hasBit(words, slot + SLOT.READERS, this.#number)) return LOST\n      const word = Atomics.load(words, slot)\n      if (!isOwned(word)) return ENTERED',
       'const word = Atomics.load(words, slot)\n      if (!isOwned(word)) return ENTERED'] },
+  { name: 'the version is read after the look at who is inside', programs: 'V X+X', deaths: 0, detail: 'plain', breaks: HIDDEN,
+    edit: ['const version = this.#latestVersion(slot) // v1\n    return version > 0n && hasEntered(Atomics.load(this.#words, slot)) ?',
+      'const entered = hasEntered(Atomics.load(this.#words, slot)); const version = this.#latestVersion(slot)\n    return version > 0n && entered ?'] },
+  { name: 'the version under a holder is the holder’s own', programs: 'V X', deaths: 0, breaks: HIDDEN, edit: ['? version - 1n : version // v2', '? version : version'] },
+  { name: 'the version is bumped when the holder leaves', programs: 'V X', deaths: 1, breaks: HIDDEN,
+    edit: ['const low = (words[slot + SLOT.VERSION_LOW]! + 1) | 0', 'const low = words[slot + SLOT.VERSION_LOW]! | 0'] },
   { name: 'several locks taken in different orders', programs: "Xk+X'+-X'+-X X'k+X+-X+-X'", deaths: 0, breaks: SLEEPS },
   { name: 'no ring after a death', programs: 'X X', deaths: 1, breaks: SLEEPS, fault: 'no-death-ring' },
   { name: 'the ring comes before the certificate only', programs: 'X X', deaths: 1, breaks: SLEEPS, fault: 'ring-before-certificate' },
@@ -98,10 +106,11 @@ export function brokenProtocol([from, to]: readonly [string, string]): ProtocolC
 /** The configuration that must fail. */
 export function configurationOf(variant: Variant, programs: Configuration['programs']): Configuration {
   const { edit, fault, deaths } = variant
-  if (edit === undefined) return { programs, deaths, fault }
+  const plainSteps = variant.detail === 'plain'
+  if (edit === undefined) return { programs, deaths, fault, plainSteps }
   const Broken = brokenProtocol(edit)
   return {
-    programs, deaths,
+    programs, deaths, plainSteps,
     makeProtocol: (machine, number, generation, ring) => new Broken(machine.words, number, generation, { ring, now: () => 1 }),
   }
 }
