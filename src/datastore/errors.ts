@@ -21,8 +21,11 @@ export type KeyErrorCode =
   | 'KEY_PASSPHRASE' // the key file is protected and the passphrase is missing or wrong
   | 'SIGNATURE_WRONG' // the manifest was changed after it was signed
 
+/** Neither Node nor a package has zstd for this machine. */
+export type EngineErrorCode = 'ZSTD_MISSING'
+
 /** The other parts of the datastore add theirs here. */
-export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode
+export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode | EngineErrorCode
 
 export interface DatastoreErrorDetails {
   readonly cause?: unknown
