@@ -8,6 +8,7 @@
         "native/liveness.cc",
         "native/death_watch.cc",
         "native/sentinel.cc",
+        "native/ringer.cc",
         "native/lockfile.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],

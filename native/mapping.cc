@@ -185,7 +185,7 @@ Napi::Value Region::startSentinel(const Napi::CallbackInfo& info) {
   const uint32_t number = requireParticipant(info, "startSentinel");
   const Napi::Function onRing = readFunction(info, 1, "onRing");
   if (sentinel_ != nullptr) throw Napi::Error::New(info.Env(), "the region has a sentinel already");
-  sentinel_ = Sentinel::start(info.Env(), words_, fd_, number, onRing);
+  sentinel_ = Ringer::start(info.Env(), words_, fd_, number, onRing);
   return info.Env().Undefined();
 }
 

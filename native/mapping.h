@@ -16,7 +16,7 @@
 
 #include <napi.h>
 
-#include "sentinel.h"
+#include "ringer.h"
 
 namespace locktable {
 
@@ -57,7 +57,7 @@ class Region : public Napi::ObjectWrap<Region> {
   Word* words_ = nullptr;
   size_t mappedBytes_ = 0;
   Napi::Reference<Napi::ArrayBuffer> buffer_;
-  std::unique_ptr<Sentinel> sentinel_;
+  std::unique_ptr<Ringer> sentinel_;
   bool isHooked_ = false;
 };
 

@@ -7,8 +7,6 @@
 
 #include <sys/prctl.h>
 
-#include "napi_util.h"
-
 namespace locktable {
 
 namespace {
@@ -35,31 +33,14 @@ bool canWaitv() {
   return can;
 }
 
-/** Runs on JavaScript's thread; `env` is null when the environment is going away. */
-void callOnRing(napi_env env, napi_value onRing, void* context, void*) {
-  if (env == nullptr) return;
-  // Before the call: a ring after this line causes another call, so what preceded any ring is never missed.
-  static_cast<std::atomic<bool>*>(context)->store(false);
-  napi_value receiver;
-  napi_value result;
-  if (napi_get_undefined(env, &receiver) != napi_ok) return;
-  if (napi_call_function(env, receiver, onRing, 0, nullptr, &result) != napi_pending_exception) return;
-  napi_value error;
-  if (napi_get_and_clear_last_exception(env, &error) == napi_ok) napi_fatal_exception(env, error);
-}
-
-void deletePending(napi_env, void*, void* context) { delete static_cast<std::atomic<bool>*>(context); }
-
-void abandonAtExit(void* sentinel) { static_cast<Sentinel*>(sentinel)->abandon(); }
-
 }  // namespace
 
-Sentinel::Sentinel(Napi::Env env, Word* words, int fd, uint32_t number)
-    : env_(env),
-      words_(words),
+Sentinel::Sentinel(Word* words, int fd, uint32_t number, std::function<void()> onRing)
+    : words_(words),
       bell_(participantWord(words, number, layout::kBellWord)),
       robust_(participantWord(words, number, layout::kRobustWord)),
       number_(number),
+      onRing_(std::move(onRing)),
       canWaitv_(canWaitv()),
       watch_(words, fd, number) {
   sem_init(&started_, 0, 0);
@@ -70,29 +51,11 @@ Sentinel::~Sentinel() {
   sem_destroy(&started_);
 }
 
-std::unique_ptr<Sentinel> Sentinel::start(Napi::Env env, Word* words, int fd, uint32_t number, Napi::Function onRing) {
-  std::unique_ptr<Sentinel> sentinel(new Sentinel(env, words, fd, number));
-  sentinel->createRinger(onRing);
+int Sentinel::start(Word* words, int fd, uint32_t number, std::function<void()> onRing, std::unique_ptr<Sentinel>* started) {
+  std::unique_ptr<Sentinel> sentinel(new Sentinel(words, fd, number, std::move(onRing)));
   const int error = sentinel->startThread();
-  if (error != 0) {
-    sentinel->releaseRinger();
-    throwErrno(env, error, "startSentinel");
-  }
-  return sentinel;
-}
-
-void Sentinel::createRinger(Napi::Function onRing) {
-  pending_ = new std::atomic<bool>(false);
-  const napi_status status =
-      napi_create_threadsafe_function(env_, onRing, nullptr, Napi::String::New(env_, "locktable"), 0, 1, pending_,
-                                      deletePending, pending_, callOnRing, &ringer_);
-  if (status != napi_ok) delete pending_;
-  checkStatus(env_, status);
-  isRinging_ = true;
-  napi_unref_threadsafe_function(env_, ringer_);
-  // Hooks run last in, first out, and the ringer has one of its own, after which it must not be called any more:
-  // registered here, ours joins the thread before that.
-  napi_add_env_cleanup_hook(env_, abandonAtExit, this);
+  if (error == 0) *started = std::move(sentinel);
+  return error;
 }
 
 /** @returns 0 or an errno */
@@ -119,33 +82,17 @@ int Sentinel::startThread() {
 }
 
 void Sentinel::end(Ending ending) {
-  if (isRunning_) {
-    ending_.store(ending);
-    ringBell(words_, number_);
-    pthread_join(thread_, nullptr);  // the kernel has walked the robust list by then
-    isRunning_ = false;
-  }
-  releaseRinger();
-}
-
-void Sentinel::releaseRinger() {
-  if (!isRinging_) return;
-  isRinging_ = false;
-  napi_remove_env_cleanup_hook(env_, abandonAtExit, this);
-  napi_release_threadsafe_function(ringer_, napi_tsfn_abort);
+  if (!isRunning_) return;
+  isRunning_ = false;
+  ending_.store(ending);
+  ringBell(words_, number_);
+  pthread_join(thread_, nullptr);  // the kernel has walked the robust list by then
 }
 
 void Sentinel::setWaiting(bool waiting) {
-  if (waiting == isReferenced_) return;
-  isReferenced_ = waiting;
   isWaiting_.store(waiting);
-  if (waiting) {
-    napi_ref_threadsafe_function(env_, ringer_);
-    // The thread stores sleepsLong_ and then reads isWaiting_; we do it the other way round, so one of us sees the other.
-    if (sleepsLong_.load()) ringBell(words_, number_);
-  } else {
-    napi_unref_threadsafe_function(env_, ringer_);
-  }
+  // The thread stores sleepsLong_ and then reads isWaiting_; we do it the other way round, so one of us sees the other.
+  if (waiting && sleepsLong_.load()) ringBell(words_, number_);
 }
 
 void* Sentinel::threadMain(void* self) {
@@ -191,7 +138,7 @@ void Sentinel::run() {
     if (ending_.load() != Ending::kNone) return;
     if ((bell & ~layout::kBellSleepers) != heard) {
       heard = bell & ~layout::kBellSleepers;
-      deliver();
+      onRing_();
     }
     if (!canWaitv_) periods = &kWithoutWaitv;
     const uint64_t now = monotonicNanoseconds();
@@ -227,10 +174,6 @@ void Sentinel::sleep(Word bell, uint64_t deadline, bool isLong) {
     futexWait(bell_, expected, limit);
   }
   if (isLong) sleepsLong_.store(false);
-}
-
-void Sentinel::deliver() {
-  if (!pending_->exchange(true)) napi_call_threadsafe_function(ringer_, nullptr, napi_tsfn_nonblocking);
 }
 
 }  // namespace locktable

@@ -1,5 +1,6 @@
 /**
- * sentinel.h: the thread of a participant. It sleeps on the bell and rings JavaScript; its exit is what the others hear.
+ * sentinel.h: the thread of a participant. It sleeps on the bell and says so when it rings; its exit is what the others hear. Knows nothing of
+ * JavaScript (ringer.h does), so that test/native/tsan can run it in a program of its own.
  *
  * The kernel walks a thread's robust list when the thread exits, however it exits. The sentinel has nothing else to do
  * with robust locks, so it replaces the list that libc registered for it by one with a single entry: the participant's
@@ -15,12 +16,12 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <utility>
 
 #include <pthread.h>
 #include <semaphore.h>
-
-#include <napi.h>
 
 #include "death_watch.h"
 #include "futex.h"
@@ -29,8 +30,11 @@ namespace locktable {
 
 class Sentinel {
  public:
-  /** Starts the thread; returns when the robust word is set. Throws if the system refuses a thread or its list. */
-  static std::unique_ptr<Sentinel> start(Napi::Env env, Word* words, int fd, uint32_t number, Napi::Function onRing);
+  /**
+   * Starts the thread; returns when the robust word is set. `onRing` is called on the thread after every ring; rings may be merged.
+   * @returns 0, or the errno with which the system refused a thread or its list
+   */
+  static int start(Word* words, int fd, uint32_t number, std::function<void()> onRing, std::unique_ptr<Sentinel>* started);
 
   /** Abandons the thread if it still runs. */
   ~Sentinel();
@@ -42,18 +46,16 @@ class Sentinel {
   void leave() { end(Ending::kLeave); }
   void abandon() { end(Ending::kAbandon); }
 
-  /** While true, the event loop is kept alive and deaths are also looked for by the clock. JavaScript thread only. */
+  /** While true, deaths are also looked for by the clock. */
   void setWaiting(bool waiting);
 
  private:
   enum class Ending : int { kNone, kLeave, kAbandon };
 
-  Sentinel(Napi::Env env, Word* words, int fd, uint32_t number);
+  Sentinel(Word* words, int fd, uint32_t number, std::function<void()> onRing);
 
-  void createRinger(Napi::Function onRing);
   int startThread();
   void end(Ending ending);
-  void releaseRinger();
 
   // On the thread.
   static void* threadMain(void* self);
@@ -61,19 +63,13 @@ class Sentinel {
   void run();
   void sleep(Word bell, uint64_t deadline, bool isLong);
   void leaveRobustList();
-  void deliver();
 
-  const Napi::Env env_;
   Word* const words_;
   Word* const bell_;
   Word* const robust_;
   const uint32_t number_;
 
-  napi_threadsafe_function ringer_ = nullptr;
-  /** True from a call to the ringer until JavaScript runs it: rings in between merge. Owned by the ringer. */
-  std::atomic<bool>* pending_ = nullptr;
-  bool isRinging_ = false;
-  bool isReferenced_ = false;
+  const std::function<void()> onRing_;
 
   pthread_t thread_ = {};
   bool isRunning_ = false;
@@ -81,7 +77,7 @@ class Sentinel {
   int startError_ = 0;
 
   std::atomic<Ending> ending_{Ending::kNone};
-  /** Written by JavaScript's thread, read by ours. */
+  /** Written by the owner's thread, read by ours. */
   std::atomic<bool> isWaiting_{false};
   /** Written by our thread: it may sleep longer than a waiting participant can bear. */
   std::atomic<bool> sleepsLong_{false};
