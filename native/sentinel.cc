@@ -86,6 +86,7 @@ void Sentinel::end(Ending ending) {
   isRunning_ = false;
   ending_.store(ending);
   ringBell(words_, number_);
+  futexWakeAll(bell_);  // whatever the word says of sleepers: in a damaged table it may say nothing, and we would wait for ever
   pthread_join(thread_, nullptr);  // the kernel has walked the robust list by then
 }
 

@@ -116,6 +116,7 @@ function checkHeader(path: string, words: Int32Array, stat: NativeStat, options:
   if (spaces === undefined || (words[HEADER.SIZE_WORDS] ?? 0) * WORD_BYTES !== stat.sizeBytes) {
     return refuse('TABLE_DAMAGED', `contradicts itself: its header does not fit its ${stat.sizeBytes} bytes`)
   }
+  if (Number.isNaN(creationTime(words).getTime())) refuse('TABLE_DAMAGED', 'contradicts itself: it was made at no time that there is')
   if (!stat.isTmpfs && bootId().some((word, i) => word !== words[HEADER.BOOT_ID + i])) refuse('TABLE_STALE', 'was made before the last boot')
   checkSpaces(path, spaces, options)
   return spaces
@@ -224,8 +225,12 @@ function face(path: string, native: NativeRegion, buffer: ArrayBuffer, identity:
     path, native, words, bytes: new Uint8Array(buffer), identity, spaces,
     seed: [word(HEADER.SEED_0), word(HEADER.SEED_1)],
     epoch: (BigInt(word(HEADER.EPOCH_1) >>> 0) << 32n) | BigInt(word(HEADER.EPOCH_0) >>> 0),
-    createdAt: new Date(((word(HEADER.CREATED_LOW) >>> 0) + word(HEADER.CREATED_HIGH) * 2 ** 32) * 1000),
+    createdAt: creationTime(words),
   }
+}
+
+function creationTime(words: Int32Array): Date {
+  return new Date((((words[HEADER.CREATED_LOW] ?? 0) >>> 0) + (words[HEADER.CREATED_HIGH] ?? 0) * 2 ** 32) * 1000)
 }
 
 /** False once the path names another file than the one that is open, or none. */

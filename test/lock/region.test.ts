@@ -45,6 +45,7 @@ describe('a file that is refused, and untouched', () => {
     ['too many spaces', 'TABLE_DAMAGED', () => damaged({ [HEADER.SPACE_COUNT]: 17 })],
     ['more slots than the file has', 'TABLE_DAMAGED', () => damaged({ [HEADER.SPACES]: 8 })],
     ['another size in its header', 'TABLE_DAMAGED', () => damaged({ [HEADER.SIZE_WORDS]: 1 })],
+    ['made at no time', 'TABLE_DAMAGED', () => damaged({ [HEADER.CREATED_HIGH]: 0x7fffffff })],
     ['cut off', 'TABLE_DAMAGED', async () => {
       const path = await damaged({})
       truncateSync(path, 8192)

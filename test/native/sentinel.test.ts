@@ -33,6 +33,14 @@ describe('the thread', () => {
     await opener.roundTrip(3)
   })
 
+  test('ends although somebody has damaged its bell while it slept', async () => {
+    const opener = new Opener(makeTable()).join(3)
+    await until(() => sleeps(opener, 3))
+    opener.setWord(3, PARTICIPANT.BELL, 0)
+    opener.region.stopSentinel()
+    expect(sentinelThreads()).toBe(0)
+  })
+
   test('many cycles leave no threads, descriptors or mappings', async () => {
     const path = makeTable()
     const before = descriptorCount()

@@ -97,10 +97,11 @@ class Search {
     ts.forEachChild(node, this.#visit)
   }
 
-  /** Words from an unknown source count as the table's; bytes do not, for every name and text is bytes. */
+  /** In src/lock, words from an unknown source count as the table's; bytes do not, for every name and text is bytes. */
   #isTable(node: ts.Expression): boolean {
     const provenance = this.#values.provenance(node)
-    return provenance.has('table') || (provenance.has('unknown') && isMemory(this.#checker, node, new Set(['Int32Array', 'Uint32Array'])))
+    const isLock = node.getSourceFile().fileName.includes('/src/lock/')
+    return provenance.has('table') || (isLock && provenance.has('unknown') && isMemory(this.#checker, node, new Set(['Int32Array', 'Uint32Array'])))
   }
 
   #classify(node: ts.Expression, parent: ts.Node): void {
