@@ -28,6 +28,7 @@ const layers = [
   ['space', below],
   ['lock-set', below],
   ['inspect', below],
+  ['audit', below],
   ['web-locks', below],
   ['table', below],
   ['escape', ['hash', ...root]],

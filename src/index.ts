@@ -7,6 +7,7 @@ export type { LockHandle, LockOptions, LockSyncOptions, TryLockOptions } from '.
 export type { HolderReport, ParticipantReport, ParticipantState, SlotReport, TableReport, WaiterReport } from './lock/inspect.js'
 export type { LockSet, NamedLock } from './lock/lock-set.js'
 export type { LockName, LockSpace } from './lock/space.js'
-export { LockTable, type OpenOptions, type SpaceOption } from './lock/table.js'
+export type { Finding } from './lock/audit.js'
+export { type CheckOptions, LockTable, type OpenOptions, type SpaceOption } from './lock/table.js'
 export type { WebLock, WebLockCallback, WebLockInfo, WebLockOptions, WebLockSnapshot } from './lock/web-locks.js'
 export { LockFiles, type LockFileOptions } from './lock/flock.js'

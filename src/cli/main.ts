@@ -5,6 +5,7 @@
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
 import { addTableOptions } from './common.js'
+import { addCheck } from './check.js'
 import { addDemo } from './demo.js'
 import { addEvict } from './evict.js'
 import { EXIT, exitCodeOf, exitHelp, messageOf } from './exit-codes.js'
@@ -38,6 +39,7 @@ The table is the file named by --table, else by $LOCKTABLE, else
     .addHelpText('after', exitHelp())
   addRun(program)
   addStatus(program)
+  addCheck(program)
   addManage(program)
   addEvict(program)
   addDemo(program)

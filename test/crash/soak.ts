@@ -55,7 +55,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   try {
     writeFileSync(join(directory, 'cells'), Buffer.alloc(options.names * CELL_BYTES))
     writeFileSync(join(directory, 'journal'), Buffer.alloc(WORKER_LIMIT * JOURNAL_BYTES))
-    const crew = new Crew(directory, options)
+    const crew = new Crew(directory, options, table)
     await crew.run()
     const faults = [...crew.faults, ...(await strandedAtTheEnd(crew, table))]
     return { ...crew.counts, ...settle(directory, options, faults, crew.counts.kills + crew.counts.exits) }
@@ -76,8 +76,11 @@ class Crew {
   #started = 0
   #ending = false
 
-  constructor(directory: string, options: SoakOptions) {
+  readonly #table: LockTable
+
+  constructor(directory: string, options: SoakOptions, table: LockTable) {
     this.#directory = directory
+    this.#table = table
     this.#options = options
     this.#random = randomFrom(options.seed)
   }
@@ -88,6 +91,7 @@ class Crew {
     while (performance.now() < end && this.faults.length === 0) {
       await new Promise(resolve => setTimeout(resolve, 10 + this.#random() * 120))
       this.#strike()
+      this.faults.push(...(await broken(this.#table)))
     }
     this.#ending = true
     for (const child of this.live.values()) {
@@ -145,7 +149,13 @@ async function strandedAtTheEnd(crew: Crew, table: LockTable): Promise<string[]>
     return [`${crew.live.size} workers did not end; slots: ${slots}`]
   }
   const left = table.inspect().slots.filter(slot => slot.waiters.length > 0 || slot.holders.some(holder => holder.state === 'live'))
-  return left.map(slot => `slot ${slot.slot} is still held or waited for: ${slot.name}`)
+  return [...left.map(slot => `slot ${slot.slot} is still held or waited for: ${slot.name}`), ...(await broken(table, 'stuck'))]
+}
+
+/** The table's own audit. In the middle of it all somebody may be stopped anywhere: only what is broken counts then. */
+async function broken(table: LockTable, also?: 'stuck'): Promise<string[]> {
+  const findings = await table.check({ settleMs: 20 })
+  return findings.filter(({ severity }) => severity === 'broken' || severity === also).map(finding => JSON.stringify(finding))
 }
 
 /** Sums of cells and journals must agree, up to one increment in doubt for each worker that was killed. */

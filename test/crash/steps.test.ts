@@ -65,6 +65,7 @@ test.each([
       const again = await table.lock('a', { timeoutMs: 20_000 })
       expect(again.abandoned).toBeUndefined()
       again.release()
+      expect(await table.check({ settleMs: 5 }), label).toEqual([])
       await table.close()
     }
     expect(deaths).toBeGreaterThan(1)

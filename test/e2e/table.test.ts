@@ -1,8 +1,9 @@
-/** `locktable status`, `inspect`, `create`, `remove` and `evict` as a user runs them. */
-import { chmodSync, existsSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
+/** `locktable status`, `inspect`, `check`, `create`, `remove` and `evict` as a user runs them. */
+import { chmodSync, closeSync, existsSync, openSync, rmSync, statSync, symlinkSync, truncateSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test, vi } from 'vitest'
 import { tablePath } from '../../src/cli/common.js'
+import { fileWords } from '../../src/lock/layout.js'
 import { hasScript, locktable, onTerminal, open, place, start, until } from './support.js'
 
 const matching = (text: RegExp | string): string => (typeof text === 'string' ? expect.stringContaining(text) : expect.stringMatching(text)) as string
@@ -219,6 +220,28 @@ describe('evict', () => {
       expect((await run.ended).status).toBe(status)
       expect(guard.isHeld).toBe(held)
     }
+  })
+})
+
+describe('check', () => {
+  test('a table in use keeps its invariants', async () => {
+    const table = await open({ spaces: [{ name: 'group', slots: 64 }] })
+    const guard = await table.lock('vm/100')
+    expect(await locktable('check')).toEqual({ status: 0, out: `${place.path} keeps its invariants: 64 slots\n`, err: '' })
+    expect(JSON.parse((await locktable('check', '--json')).out)).toEqual({ path: place.path, findings: [] })
+    guard.release()
+  })
+
+  test('damage is found and named', async () => {
+    const table = await open({ spaces: [{ name: 'group', slots: 64 }] })
+    const file = openSync(place.path, 'r+')
+    writeSync(file, Buffer.from([0, 0x80]), 0, 2, fileWords([]) * 4 + 5 * 256) // a meaningless bit in the state of slot 5
+    closeSync(file)
+    const { status, out } = await locktable('check', '--settle', '0')
+    expect(status).toBe(1)
+    expect(out).toMatch(/broken +group slot 5 +- +STATE_BITS/)
+    expect(JSON.parse((await locktable('check', '--json')).out).findings).toMatchObject([{ rule: 'STATE_BITS', severity: 'broken', space: 'group', slot: 5 }])
+    expect(table.inspect().slots).toEqual([])
   })
 })
 

@@ -21,10 +21,10 @@ export interface Program {
   given(declaration: ts.Declaration): readonly Given[]
 }
 
-/** All of src/, and `extra`: texts that are not on disk, by path relative to the root. */
+/** All of src/lock (the layers keep the mapped memory there), and `extra`: texts that are not on disk, by path relative to the root. */
 export function loadProgram(extra: Readonly<Record<string, string>> = {}): Program {
   const { config } = ts.readConfigFile(join(ROOT, 'tsconfig.json'), path => ts.sys.readFile(path)) as { config: object }
-  const parsed = ts.parseJsonConfigFileContent({ ...config, include: ['src'] }, ts.sys, ROOT)
+  const parsed = ts.parseJsonConfigFileContent({ ...config, include: ['src/lock'] }, ts.sys, ROOT)
   const texts = new Map(Object.entries(extra).map(([path, text]) => [join(ROOT, path), text]))
   const host = ts.createCompilerHost(parsed.options)
   const [fileExists, readFile] = [host.fileExists.bind(host), host.readFile.bind(host)]
