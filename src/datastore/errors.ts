@@ -24,8 +24,36 @@ export type KeyErrorCode =
 /** Neither Node nor a package has zstd for this machine. */
 export type EngineErrorCode = 'ZSTD_MISSING'
 
+export type StoreErrorCode =
+  | 'DATASTORE_MISSING' // there is no datastore
+  | 'DATASTORE_EXISTS' // a new one needs an empty directory
+  | 'DATASTORE_CLOSED' // close() was called
+  | 'DATASTORE_NO_SPACE' // the file system is full, or a quota is
+  | 'DATASTORE_IO' // any other refusal of the operating system; see FileError
+  | 'LOCK_BUSY' // somebody is in the way: BusyError says who
+  | 'NAMESPACE_MISSING'
+  | 'NAMESPACE_EXISTS'
+  | 'NAMESPACE_NOT_EMPTY'
+  | 'GROUP_MISSING'
+  | 'OWNER_WRONG' // the group belongs to somebody else, or to nobody although it has backups
+  | 'SNAPSHOT_MISSING' // not there, or without a manifest and so not finished
+  | 'SNAPSHOT_TOO_OLD' // a backup must be later than all finished ones of its group
+  | 'ARCHIVE_MISSING' // the snapshot has no such archive
+  | 'ARCHIVE_EXISTS' // the session has one of that name
+  | 'ARCHIVE_DAMAGED' // an archive is not what the manifest says
+  | 'CHUNK_MISSING' // no such chunk in the store
+  | 'CHUNK_UNKNOWN' // neither uploaded in this session nor part of the previous snapshot
+  | 'CHUNK_CONFLICT' // another chunk of that digest is there, which must not be replaced
+  | 'CHUNK_DAMAGED' // not the bytes that the digest was made of
+  | 'INDEX_WRONG' // a chunk that does not fit into its index, or an index that is not what the client says
+  | 'MANIFEST_WRONG' // the manifest is of another snapshot, or does not list what was written
+  | 'SESSION_ENDED' // finished or aborted before
+  | 'SESSION_INCOMPLETE' // an archive is still being written, or there is none
+  | 'SESSION_LOST' // the session's locks were broken by force
+  | 'GUARD_INVALID' // the manifest's guard was released, lost, or is of another snapshot
+
 /** The other parts of the datastore add theirs here. */
-export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode | EngineErrorCode
+export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode | EngineErrorCode | StoreErrorCode
 
 export interface DatastoreErrorDetails {
   readonly cause?: unknown
