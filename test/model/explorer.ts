@@ -5,11 +5,15 @@
  * chooses who runs, delays every wake-up (a rung bell is noticed any time later), kills at any step, delays the death certificate
  * and rings each survivor separately after it; a further kill takes the reaper's remaining rings with it.
  */
-import { LIFE, MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, SLOT, participantWord, slotWord, PARTICIPANTS_WORD, PARTICIPANT_LIMIT, PARTICIPANT_WORDS, BITMAP_WORDS, SLOT_WORDS } from '../../src/lock/layout.js'
+import { LIFE, MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, PARTICIPANTS_WORD, PARTICIPANT_WORDS, SLOT, participantWord } from '../../src/lock/layout.js'
 import { Protocol } from '../../src/lock/protocol.js'
 import { ownerNumber } from '../../src/lock/word.js'
+import { type Action, type Driver, type DriverState, type Wish, advance, enabledByBell, initialState } from './driver.js'
 import { Machine } from './machine.js'
-import { type Action, type Driver, type DriverState, advance, initialState, type Wish, enabledByBell } from './driver.js'
+import {
+  ALIVE, CERTIFIED, KILLED, type State, copy, corpse, deadNumber, exclusion, listeners, namesOf, noteDeath, sleeper, uncertain,
+} from './state.js'
+import { FIRST_SLOT, SLOTS, isHighBitmapWord, isStatistic, isUrgentWord, isVersion, wordName } from './words.js'
 
 export interface Configuration {
   /** One program per participant: its actions in order. */
@@ -30,32 +34,18 @@ export interface Exploration {
   readonly violation: string | undefined
   /** The shortest way there, a label a step. */
   readonly schedule: readonly string[]
+  /** The same way, as what replay() wants: which of the possible steps was taken. */
+  readonly choices: readonly number[]
   readonly complete: boolean
-}
-
-const FIRST_SLOT = PARTICIPANTS_WORD + PARTICIPANT_LIMIT * PARTICIPANT_WORDS
-export const SLOTS = [slotWord(FIRST_SLOT, 0), slotWord(FIRST_SLOT, 1)] as const
-const ALIVE = 2
-const KILLED = 1
-const CERTIFIED = 0
-
-interface State {
-  /** Values by place in the machine's list of words ever touched. */
-  readonly memory: number[]
-  readonly threads: DriverState[]
-  readonly alive: number[]
-  /** Rings that the reaper still has to do, a bit a thread. */
-  rings: number
-  bells: number
-  deaths: number
-  /** Ghosts: pids whose exclusive hold's death nobody has been told yet, by name. must: it was inside; may: it was at the door. */
-  due: Record<string, 'must' | 'may'>
-  /** Ghost: writes of exclusive holders, counted if anybody watches. */
-  writes: number
 }
 
 export function explore(configuration: Configuration): Exploration {
   return new Explorer(configuration).run()
+}
+
+/** Walks one schedule, as an exploration reported it. */
+export function replay(configuration: Configuration, choices: readonly number[]): Exploration {
+  return new Explorer(configuration).walk(choices)
 }
 
 class Explorer {
@@ -116,33 +106,43 @@ class Explorer {
           this.#ordinals.push(ordinal)
           if (this.#parents.length > limit) return this.#result(undefined, [], false)
         }
-        if (quiet) {
-          const stuck = state.threads.findIndex((thread, i) => state.alive[i] === ALIVE && !thread.done && !thread.evicted && thread.place !== 'start')
-          if (stuck >= 0) return this.#report(`participant ${stuck + 1} sleeps for ever (${state.threads[stuck]?.place})`, id, undefined)
-        }
+        const asleep = quiet ? sleeper(state) : undefined
+        if (asleep !== undefined) return this.#report(asleep, id, undefined)
       }
       frontier = next
     }
     return this.#result(undefined, [], true)
   }
 
-  #result(violation: string | undefined, schedule: string[], complete: boolean): Exploration {
-    return { states: this.#parents.length, transitions: this.#transitions, violation, schedule, complete }
+  #result(violation: string | undefined, choices: readonly number[], complete: boolean): Exploration {
+    const { schedule } = violation === undefined ? { schedule: [] } : this.#walk(choices)
+    return { states: this.#parents.length, transitions: this.#transitions, violation, schedule, choices, complete }
   }
 
-  /** Walks the way to the state once more, to name its steps. */
   #report(violation: string, id: number, last: number | undefined): Exploration {
-    const ordinals = last === undefined ? [] : [last]
-    for (let at = id; at > 0; at = this.#parents[at] ?? 0) ordinals.unshift(this.#ordinals[at] ?? 0)
+    const choices = last === undefined ? [] : [last]
+    for (let at = id; at > 0; at = this.#parents[at] ?? 0) choices.unshift(this.#ordinals[at] ?? 0)
+    return this.#result(violation, choices, true)
+  }
+
+  walk(choices: readonly number[]): Exploration {
+    const { schedule, violation } = this.#walk(choices)
+    return { states: choices.length + 1, transitions: choices.length, violation, schedule, choices, complete: false }
+  }
+
+  #walk(choices: readonly number[]): { schedule: string[]; violation: string | undefined } {
     this.#machine.cells = []
     let state = this.#start()
-    const schedule = ordinals.map(ordinal => {
-      const step = [...this.#successors(state)][ordinal]
-      if (step === undefined) throw new Error('the way there cannot be walked again')
+    const schedule: string[] = []
+    for (const choice of choices) {
+      const step = [...this.#successors(state)][choice]
+      if (step === undefined) throw new Error(`after ${schedule.length} steps there is no step number ${choice}`)
+      schedule.push(step[0]())
+      if (step[2] !== undefined) return { schedule, violation: step[2] }
       state = step[1]
-      return step[0]()
-    })
-    return this.#result(violation, schedule, true)
+    }
+    const isQuiet = [...this.#successors(state)].every(([, successor]) => successor.deaths !== state.deaths)
+    return { schedule, violation: isQuiet ? sleeper(state) : undefined }
   }
 
   #start(): State {
@@ -358,100 +358,4 @@ class Explorer {
     if (make !== undefined) return make(this.#machine, number, generation, ring)
     return new Protocol(this.#machine.words, number, generation, { ring, now: () => 1 })
   }
-}
-
-/** The number of a certified dead participant whose number nobody has taken, or 0. */
-function deadNumber(state: State, thread: number): number {
-  for (let i = 0; i < state.alive.length; i++) {
-    const number = state.threads[i]?.number ?? 0
-    if (i === thread - 1 || state.alive[i] !== CERTIFIED) continue
-    if (!state.threads.some((other, k) => k !== i && other.number === number)) return number
-  }
-  return 0
-}
-
-function exclusion(state: State): string | undefined {
-  for (const slot of [0, 1]) {
-    const modes = state.threads.map((thread, i) => (state.alive[i] === CERTIFIED || thread.evicted ? 0 : modeIn(thread, slot)))
-    const exclusive = modes.filter(mode => mode === MODE_EXCLUSIVE).length
-    const shared = modes.filter(mode => mode === MODE_SHARED).length
-    if (exclusive > 1 || (exclusive > 0 && shared > 0)) return `exclusion broken: ${exclusive} exclusive and ${shared} shared holders`
-  }
-  return undefined
-}
-
-/** How a thread holds a slot; 0: not at all. */
-function modeIn(thread: DriverState, slot: number): number {
-  const modes = thread.kept.filter(hold => hold.slot === slot && !hold.lost).map(hold => hold.mode)
-  if (thread.insideSlot === slot) modes.push(thread.insideMode)
-  return modes.includes(MODE_EXCLUSIVE) ? MODE_EXCLUSIVE : Math.max(0, ...modes)
-}
-
-/** The further names under which it holds, or is about to hold, its slot. */
-function namesOf(thread: DriverState): string {
-  const action = thread.program[thread.at]
-  return action?.kind === 'lock' ? 'pqrstu'.slice(0, action.others ?? 0) : ''
-}
-
-/** Whoever died inside an exclusive hold must be reported to the next of that name; whoever died at its door may be. */
-function noteDeath(state: State, i: number): void {
-  const thread = state.threads[i]
-  if (thread !== undefined) {
-    for (const name of namesOf(thread)) {
-      if (thread.overflowed) state.due = { ...state.due, '*': 'may' } // the records were too few: every name may be told, for good
-      if (thread.certain && thread.place === 'inside' && !thread.overflowed) state.due = { ...state.due, [name]: 'must' }
-      else if (thread.place === 'list' || thread.place === 'unlist') state.due = { ...state.due, [name]: 'may' }
-    }
-  }
-  for (const { name, mode, lost } of thread?.kept ?? []) if (mode === MODE_EXCLUSIVE && !lost) state.due = { ...state.due, [name]: 'must' }
-  if (thread?.doorName === undefined) return
-  const certain = thread.insideMode === MODE_EXCLUSIVE && thread.certain
-  const known = state.due[thread.doorName]
-  state.due = { ...state.due, [thread.doorName]: certain || known === 'must' ? 'must' : 'may' }
-}
-
-function uncertain(due: State['due']): State['due'] {
-  return Object.fromEntries(Object.keys(due).map(name => [name, 'may']))
-}
-
-/** Threads that a ring can still matter to. */
-function listeners(state: State): number {
-  return state.alive.reduce((mask, life, i) => (life === ALIVE && !state.threads[i]?.done ? mask | (1 << i) : mask), 0)
-}
-
-/** Nobody cares any more how far a dead thread had come; until its certificate it may still be inside. */
-function corpse(thread: DriverState): DriverState {
-  return { ...initialState(thread.number, []), generation: thread.generation, insideSlot: thread.insideSlot, insideMode: thread.insideMode, evicted: thread.evicted, kept: thread.kept }
-}
-
-function copy(state: State): State {
-  return { ...state, memory: [...state.memory], threads: [...state.threads], alive: [...state.alive] }
-}
-
-function isStatistic(index: number): boolean {
-  if (index < FIRST_SLOT) return false
-  const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  return [SLOT.HANDOFFS, SLOT.TAKEOVERS, SLOT.CONTENDED].includes(offset as never)
-}
-
-function isVersion(index: number): boolean {
-  const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  return index >= FIRST_SLOT && (offset === SLOT.VERSION_LOW || offset === SLOT.VERSION_HIGH)
-}
-
-function isHighBitmapWord(index: number): boolean {
-  if (index < FIRST_SLOT) return false
-  const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  return [SLOT.READERS, SLOT.WAITERS_EXCLUSIVE, SLOT.WAITERS_SHARED, SLOT.URGENT].some(first => offset > first && offset < first + BITMAP_WORDS)
-}
-
-function isUrgentWord(index: number): boolean {
-  return index >= FIRST_SLOT && (index - FIRST_SLOT) % SLOT_WORDS === SLOT.URGENT
-}
-
-function wordName(index: number): string {
-  if (index < FIRST_SLOT) return `L[${Math.floor((index - PARTICIPANTS_WORD) / PARTICIPANT_WORDS)}]`
-  const offset = (index - FIRST_SLOT) % SLOT_WORDS
-  const names: Record<number, string> = { [SLOT.STATE]: 'S', [SLOT.READERS]: 'Q', [SLOT.WAITERS_EXCLUSIVE]: 'WX', [SLOT.WAITERS_SHARED]: 'WS', [SLOT.URGENT]: 'U' }
-  return `${names[offset] ?? `word ${offset}`}${index - FIRST_SLOT >= SLOT_WORDS ? "'" : ''}`
 }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { QUICK, programs } from './configurations.js'
-import { explore } from './explorer.js'
+import { explore, replay } from './explorer.js'
 import { VARIANTS, configurationOf } from './variants.js'
 
 describe('every interleaving of the shipped protocol', () => {
@@ -17,5 +17,7 @@ describe('every broken variant is caught', () => {
     const result = explore(configurationOf(variant, programs(variant.programs)))
     expect(result.violation).toMatch(variant.breaks)
     expect(result.schedule.length).toBeGreaterThan(0)
+    const again = replay(configurationOf(variant, programs(variant.programs)), result.choices)
+    expect({ violation: again.violation, schedule: again.schedule }).toEqual({ violation: result.violation, schedule: result.schedule })
   })
 })
