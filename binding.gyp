@@ -9,7 +9,8 @@
         "native/death_watch.cc",
         "native/sentinel.cc",
         "native/ringer.cc",
-        "native/lockfile.cc"
+        "native/lockfile.cc",
+        "native/files.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],

@@ -3,6 +3,7 @@ import { defineConfig, type Options } from 'tsup'
 
 const library = 'src/index.ts'
 const datastore = 'src/datastore/index.ts'
+const worker = 'src/datastore/pipeline/worker.ts'
 const commandLine = 'src/cli/main.ts'
 const hasCommandLine = existsSync(commandLine)
 
@@ -22,7 +23,7 @@ export default defineConfig([
   // The library and the command line share their code: one copy of it on disk and in a process.
   {
     ...common,
-    entry: { index: library, datastore, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
+    entry: { index: library, datastore, 'datastore-worker': worker, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
     format: 'esm',
     splitting: true,
     dts: { entry: { index: library, datastore } },

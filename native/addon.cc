@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "files.h"
 #include "lockfile.h"
 #include "mapping.h"
 #include "napi_util.h"
@@ -79,6 +80,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("open", Napi::Function::New(env, open, "open"));
   exports.Set("createUnnamed", Napi::Function::New(env, createUnnamed, "createUnnamed"));
   registerLockfile(env, exports);
+  registerFiles(env, exports);
   return exports;
 }
 

@@ -52,8 +52,11 @@ export type StoreErrorCode =
   | 'SESSION_LOST' // the session's locks were broken by force
   | 'GUARD_INVALID' // the manifest's guard was released, lost, or is of another snapshot
 
+export type SourceErrorCode =
+  | 'SOURCE_CHANGED' // what is backed up was made shorter while it was read
+
 /** The other parts of the datastore add theirs here. */
-export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode | EngineErrorCode | StoreErrorCode
+export type DatastoreErrorCode = FormatErrorCode | KeyErrorCode | EngineErrorCode | StoreErrorCode | SourceErrorCode
 
 export interface DatastoreErrorDetails {
   readonly cause?: unknown

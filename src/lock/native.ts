@@ -6,9 +6,8 @@
  * JavaScript is busy.
  */
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { LockError } from '../errors.js'
+import { inPackage } from '../package-root.js'
 import { NATIVE_LAYOUT } from './layout.js'
 
 /** What fstat and fstatfs say of an open file. */
@@ -61,18 +60,6 @@ export interface NativeAddon {
   createUnnamed(directory: string, sizeBytes: number, mode: number): NativeRegion
 }
 
-/** The package root: the nearest directory upwards whose package.json is ours. Sources and bundles lie at different depths. */
-function packageRoot(require: NodeJS.Require): string {
-  for (let directory = dirname(fileURLToPath(import.meta.url)); ; directory = dirname(directory)) {
-    try {
-      if ((require(join(directory, 'package.json')) as { name?: unknown }).name === 'locktable') return directory
-    } catch {
-      // No package.json here; look further up.
-    }
-    if (directory === dirname(directory)) throw new Error('no package.json of locktable above the module')
-  }
-}
-
 /** `glibc` or `musl`. The report names the C library Node was linked with; without network interfaces it takes some milliseconds. */
 function libcName(): string {
   const report = process.report as typeof process.report & { excludeNetwork?: boolean }
@@ -90,7 +77,7 @@ function requireAddon(): NativeAddon {
   const bindings = require('bindings') as (options: object) => NativeAddon
   return bindings({
     bindings: 'locktable.node',
-    module_root: packageRoot(require),
+    module_root: inPackage('.'),
     try: [
       // What the user built comes first: `bindings` goes on only from a file that is missing, not from one that does not load.
       ['module_root', 'build', 'Release', 'bindings'],

@@ -1,0 +1,43 @@
+/**
+ * file-calls.ts: the calls on files that Node does not have, from the addon: holes, exact times, special files.
+ */
+import { loadNative } from '../lock/native.js'
+
+interface FileCalls {
+  fileSeek(fd: number, offset: number, wantHole: boolean): number
+  fileSetTime(path: string, seconds: number, nanoseconds: number): void
+  fileMakeNode(path: string, mode: number, major: number, minor: number): void
+}
+
+const calls = (): FileCalls => loadNative() as unknown as FileCalls
+
+/** Where the next data begins at or behind `offset`; undefined if only a hole follows. A file system without holes has data everywhere. */
+export function nextData(fd: number, offset: number): number | undefined {
+  return seek(fd, offset, false)
+}
+
+/** Where the next hole begins at or behind `offset`; the end of a file counts as one. Undefined at or behind the end. */
+export function nextHole(fd: number, offset: number): number | undefined {
+  return seek(fd, offset, true)
+}
+
+function seek(fd: number, offset: number, wantHole: boolean): number | undefined {
+  try {
+    const found = calls().fileSeek(fd, offset, wantHole)
+    return found < 0 ? undefined : found
+  } catch (error) {
+    // A device or file system that cannot tell: all of it is data.
+    if ((error as NodeJS.ErrnoException).code === 'EINVAL' && !wantHole) return offset
+    throw error
+  }
+}
+
+/** Sets the times of modification and access, of a symbolic link itself. Node's own calls round to some hundred nanoseconds. */
+export function setTime(path: string, time: { readonly seconds: number; readonly nanoseconds: number }): void {
+  calls().fileSetTime(path, time.seconds, time.nanoseconds)
+}
+
+/** mknod(2): `mode` has the type's bits. */
+export function makeNode(path: string, mode: number, device: { readonly major: number; readonly minor: number }): void {
+  calls().fileMakeNode(path, mode, device.major, device.minor)
+}

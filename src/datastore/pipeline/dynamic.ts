@@ -1,0 +1,151 @@
+/**
+ * dynamic.ts: a stream in chunks by content.
+ *
+ *   slabs    the stream lies in shared memory, 8 MiB a slab; who fills them: streamSlabs (bytes that arrive here), pieceSlabs (files,
+ *            which the threads read themselves)
+ *   fill     threads look for boundaries in several slabs at once
+ *   cut      here, in order: which of them are boundaries, some comparisons per MiB
+ *   pack     threads hash and encode chunks, which may span slabs
+ *
+ * A slab is free again when the last chunk that lies in it is packed. Who fills waits for a free slab, who cuts waits for room among the
+ * chunks under way, and so the source waits for the store.
+ */
+import { Cutter, findAcross, lastOf, type Candidate, CHUNK_MAX_BYTES } from '../chunker.js'
+import type { FileProblem, Piece } from './jobs.js'
+import { mapOrdered } from './ordered.js'
+import { type PackedChunk, Packer, type PackOptions } from './pack.js'
+import { type Slab, SlabPool } from './slabs.js'
+
+export const SLAB_BYTES = 8 * 2 ** 20
+/** Slabs that the chunk under way, uncut so far, may fill, and one more to find its end in. */
+const UNCUT_SLABS = Math.ceil(CHUNK_MAX_BYTES / SLAB_BYTES) + 2
+const LIMITS = { expectedChunks: 2 ** 16, maxChunkBytes: CHUNK_MAX_BYTES }
+
+interface Filled {
+  readonly slab: Slab
+  readonly length: number
+  readonly candidates: readonly Candidate[]
+}
+
+/** Packs the bytes of a stream; see `packFixed` for what is returned when. */
+export async function* packStream(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options: PackOptions): AsyncGenerator<PackedChunk, void, undefined> {
+  const packer = new Packer(options, LIMITS)
+  const slabs = slabsFor(packer)
+  const filled = mapOrdered(streamSlabs(source, slabs), packer.pool.threadCount + 1, async ({ slab, length }) => {
+    const { candidates } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces: [] })
+    return { slab, length, candidates }
+  })
+  yield* packFilled(filled, packer)
+}
+
+/** Packs a stream that is made of files and of bytes between them. */
+export async function* packPieces(
+  source: AsyncIterable<Piece> | Iterable<Piece>, options: PackOptions & { readonly onProblem?: (problem: FileProblem) => void },
+): AsyncGenerator<PackedChunk, void, undefined> {
+  const packer = new Packer(options, LIMITS)
+  const slabs = slabsFor(packer)
+  const reported = new Set<string>() // a file may lie in several slabs
+  const filled = mapOrdered(pieceSlabs(source), packer.pool.threadCount + 1, async ({ pieces, length }) => {
+    const slab = await slabs.acquire()
+    const { candidates, problems } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces })
+    for (const problem of problems) {
+      if (!reported.has(problem.path)) options.onProblem?.(problem)
+      reported.add(problem.path)
+    }
+    return { slab, length, candidates }
+  })
+  yield* packFilled(filled, packer)
+}
+
+const slabsFor = (packer: Packer): SlabPool => new SlabPool(UNCUT_SLABS + 2 * packer.pool.threadCount, SLAB_BYTES)
+
+async function* packFilled(filled: AsyncIterable<Filled>, packer: Packer): AsyncGenerator<PackedChunk, void, undefined> {
+  yield* mapOrdered(cutSlabs(filled), packer.windowChunks, async ({ slabs, start, end }) => {
+    try {
+      return await packer.add(slabs.map(({ slab, at, length }) => slab.part(Math.max(start - at, 0), Math.min(end - at, length))), end, end - start)
+    } finally {
+      for (const { slab } of slabs) slab.release()
+    }
+  })
+}
+
+interface PlacedSlab {
+  readonly slab: Slab
+  /** Where in the stream it begins. */
+  readonly at: number
+  readonly length: number
+}
+
+interface Cut {
+  /** Those that the chunk lies in, each retained once for it. */
+  readonly slabs: readonly PlacedSlab[]
+  readonly start: number
+  readonly end: number
+}
+
+async function* cutSlabs(filled: AsyncIterable<Filled>): AsyncGenerator<Cut, void, undefined> {
+  const cutter = new Cutter()
+  let placed: PlacedSlab[] = []
+  let last: Uint8Array = new Uint8Array(0)
+  let known = 0
+  function* cuts(isLast: boolean): Generator<Cut> {
+    for (let start = cutter.start, end; (end = cutter.next(known, isLast)) !== undefined; start = end) {
+      const to = end
+      const from = start
+      const slabs = placed.filter(({ at, length }) => at < to && at + length > from)
+      for (const { slab } of slabs) slab.retain()
+      yield { slabs, start, end }
+    }
+    for (const { slab, at, length } of placed) if (at + length <= cutter.start) slab.release()
+    placed = placed.filter(({ at, length }) => at + length > cutter.start)
+  }
+  for await (const { slab, length, candidates } of filled) {
+    const bytes = slab.bytes(0, length)
+    cutter.add(findAcross(last, bytes), known - last.length)
+    cutter.add(candidates, known)
+    last = lastOf(last, bytes)
+    placed.push({ slab, at: known, length })
+    known += length
+    yield* cuts(false)
+  }
+  yield* cuts(true)
+}
+
+/** Copies a stream into slabs. */
+async function* streamSlabs(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, slabs: SlabPool): AsyncGenerator<{ slab: Slab; length: number }, void, undefined> {
+  let slab: Slab | undefined
+  let length = 0
+  for await (const bytes of source) {
+    for (let at = 0; at < bytes.length; ) {
+      slab ??= await slabs.acquire()
+      const part = bytes.subarray(at, at + SLAB_BYTES - length)
+      slab.bytes(length, length + part.length).set(part)
+      at += part.length
+      length += part.length
+      if (length < SLAB_BYTES) continue
+      yield { slab, length }
+      slab = undefined
+      length = 0
+    }
+  }
+  if (slab !== undefined) yield { slab, length }
+}
+
+/** Divides pieces into what fills a slab. */
+async function* pieceSlabs(source: AsyncIterable<Piece> | Iterable<Piece>): AsyncGenerator<{ pieces: readonly Piece[]; length: number }, void, undefined> {
+  let pieces: Piece[] = []
+  let length = 0
+  for await (const piece of source) {
+    for (let at = 0; at < piece.length; ) {
+      const count = Math.min(piece.length - at, SLAB_BYTES - length)
+      pieces.push(piece instanceof Uint8Array ? piece.slice(at, at + count) : { path: piece.path, offset: piece.offset + at, length: count })
+      at += count
+      length += count
+      if (length < SLAB_BYTES) continue
+      yield { pieces, length }
+      pieces = []
+      length = 0
+    }
+  }
+  if (length > 0) yield { pieces, length }
+}

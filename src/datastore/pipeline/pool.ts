@@ -1,0 +1,104 @@
+/**
+ * pool.ts: threads that do jobs. A thread has up to two at a time, so that it need not wait for the main thread between them.
+ */
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import { checkInteger, checkOptions } from '../../check.js'
+import { inPackage } from '../../package-root.js'
+import type { Job, Results } from './jobs.js'
+import { type PackedError, unpackError } from './thread-errors.js'
+
+const JOBS_PER_THREAD = 2
+/** More are of no use beside one main thread, and each has some 30 MiB of its own. */
+const MAX_THREADS = 32
+
+export interface WorkerPoolOptions {
+  /** 1 … 32. Default: the number of processors. */
+  readonly threads?: number | undefined
+}
+
+interface Request {
+  readonly job: Job
+  readonly resolve: (result: never) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Thread {
+  readonly worker: Worker
+  /** In the order in which the thread will answer. */
+  readonly requests: Request[]
+}
+
+export class WorkerPool {
+  readonly threadCount: number
+  readonly #threads: Thread[] = []
+  readonly #waiting: Request[] = []
+  #failure: Error | undefined
+
+  constructor(options: WorkerPoolOptions = {}) {
+    checkOptions(options, ['threads'], 'options')
+    this.threadCount = options.threads === undefined ? Math.min(availableParallelism(), MAX_THREADS) : checkInteger(options.threads, 'options.threads', 1, MAX_THREADS)
+  }
+
+  /** Does a job in some thread, in turn. The event loop is kept alive until it is done. */
+  run<K extends Job['kind']>(job: Job & { readonly kind: K }): Promise<Results[K]> {
+    return new Promise<Results[K]>((resolve, reject) => {
+      if (this.#failure !== undefined) throw this.#failure
+      this.#waiting.push({ job, resolve, reject })
+      this.#assign()
+    })
+  }
+
+  /** Ends the threads; what they have not done is rejected. Idempotent. */
+  async close(): Promise<void> {
+    this.#fail(new Error('the pool is closed'))
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()))
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  #assign(): void {
+    while (this.#waiting.length > 0) {
+      const thread = this.#freest()
+      if (thread === undefined) return
+      const request = this.#waiting.shift()!
+      if (thread.requests.push(request) === 1) thread.worker.ref()
+      try {
+        thread.worker.postMessage(request.job)
+      } catch (error) {
+        thread.requests.pop()
+        request.reject(error)
+      }
+    }
+  }
+
+  #freest(): Thread | undefined {
+    const idle = this.#threads.find(({ requests }) => requests.length === 0)
+    if (idle !== undefined) return idle
+    if (this.#threads.length < this.threadCount) return this.#start()
+    return this.#threads.find(({ requests }) => requests.length < JOBS_PER_THREAD)
+  }
+
+  #start(): Thread {
+    const thread: Thread = { worker: new Worker(inPackage('dist/datastore-worker.js'), { name: 'locktable chunks' }), requests: [] }
+    thread.worker.on('message', ({ result, error }: { result?: never; error?: PackedError }) => {
+      const request = thread.requests.shift()
+      if (thread.requests.length === 0) thread.worker.unref()
+      this.#assign()
+      if (error === undefined) request?.resolve(result as never)
+      else request?.reject(unpackError(error))
+    })
+    thread.worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))))
+    thread.worker.on('exit', () => this.#fail(new Error('a thread of the pool ended')))
+    this.#threads.push(thread)
+    return thread
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error
+    const requests = [...this.#threads.flatMap(thread => thread.requests.splice(0)), ...this.#waiting.splice(0)]
+    for (const { reject } of requests) reject(this.#failure)
+  }
+}
