@@ -81,13 +81,23 @@
  * EVICTION is a death by order: the evicted may run on for some time; its guards are told, its CAS of r1 fails. A notice that it
  * was just about to be told goes with it.
  *
- * WEAK MEMORY  Atomics are sequentially consistent, so the Dekker pairs (s1/s2 with x2/x6, w1/x5 with r3/n1, g1/g2 with r2,
- * L/ring with x5) hold on arm64 as on x86. Plain words of a slot are written between an acquiring CAS (x1 x2 x3 x6 t3) and a
- * releasing one (r1 r2 r3 t5) of S by one participant, and read after an acquiring one. Intent and notice are written before a CAS
- * of S by their owner and read after a load of S that returned that CAS's value; the CAS of t3 confirms the word has not moved,
- * and a number is not reused while S names it, so what was read was of that incarnation.
+ * WEAK MEMORY  Atomics are sequentially consistent (arm64: ldar, stlr, casal, which keep one order among themselves); plain accesses are not
+ * ordered but by them. Each argument above needs one of these pairs, and no other order. A then B here, C then D there: B sees C or D sees A.
+ *   reader / owner       s1 d1 set Q, s2 look at S           x2 t3 u1 CAS S +DRAINING, x6 u2 scan Q       I2
+ *   reader / drainer     q1 s3 clear Q, q2 s4 look at S      x2 CAS S +DRAINING, x6 scan Q                I2: who drains is rung, or sees it gone
+ *   waiter / releaser    w1 set W [U], x5 look at S          r3 CAS S unowned, n1 scan W [U]              I3
+ *   waiter / clearer     w1 set W [U], x5 look at S          n1 scan W [U], n2 CAS S on the word seen     I5: a compare-and-swap, so only one of
+ *                                                            them can come from the word without an owner
+ *   quitter / giver      g1 clear W, g2 look at S            r2 CAS S +GRANTED, look at W                 I6
+ *   sleeper / ringer     load B, look at S and L, sleep      change S or L, change B, wake                the kernel compares B under its own lock
+ *   taker / the dead     t1 load L: dead                     its last operations, closing its files, L    A2: the byte lock is free only after them
+ * Plain words travel on S. Name, notices, SINCE: stored between an acquiring CAS (x1 x2 x3 x6 t3) and a releasing one (r1 r2 r3 t5) of S by one
+ * participant, read after an acquiring one. VERSION likewise, but others load it at any time: they see it once they see the release, or earlier.
+ * Intent: stored before the CAS of x1 x2 x3 x6, read after a load of S that returned what that CAS wrote. Inherited notice: stored
+ * before t3, read after a load of S with INHERITED. The CAS of t3 confirms that the word has not moved; a number is not reused while S names it, so
+ * what was read was of that incarnation. Which words are which: access.ts, kept by test/lock/access.test.ts.
  *
- * ASSUMPTIONS (test/lock/assumptions.test.ts)
+ * ASSUMPTIONS (test/lock/assumptions.test.ts, test/native/death.test.ts)
  *   A1 Atomics on a mapped ArrayBuffer are machine atomics. A2 A process's byte lock goes when its last thread is gone.
  *   A3 The kernel wakes at least one watcher of a dead thread's robust word.
  *
