@@ -1,41 +1,10 @@
 /** Processes that cannot see each other's pids share a table; death is right all the same. And "dead" means the whole process. */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { LockTable } from '../../src/index.js'
-
-const PACKAGE = new URL('../../dist/index.js', import.meta.url).href
-let directory = ''
-const children = new Set<ChildProcess>()
-
-beforeEach(() => {
-  directory = mkdtempSync('/dev/shm/locktable-crash-')
-})
-
-afterEach(() => {
-  for (const child of children) child.kill('SIGKILL')
-  children.clear()
-  rmSync(directory, { recursive: true, force: true })
-})
-
-function start(script: string, wrapper: readonly string[] = []): { child: ChildProcess; said: (text: string) => Promise<void> } {
-  const args = ['--input-type=module', '-e', `import { LockTable } from ${JSON.stringify(PACKAGE)}\n${script}`]
-  const [program, ...before] = wrapper
-  const child = spawn(program ?? process.execPath, program === undefined ? args : [...before, process.execPath, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
-  children.add(child)
-  let out = ''
-  child.stdout.on('data', (data: Buffer) => { out += data.toString() })
-  return {
-    child,
-    said: async text => {
-      while (!out.includes(text)) {
-        if (child.exitCode !== null) throw new Error(`it ended without saying ${text}`)
-        await new Promise(resolve => setTimeout(resolve, 1))
-      }
-    },
-  }
-}
+import { directory, start } from './support.js'
 
 function mayUnshare(): boolean {
   try {

@@ -113,6 +113,7 @@ const OPERATIONS: Readonly<Record<string, (call: Call) => unknown>> = {
     const set = await table.lockAll(NAMES.map(name => ({ name, space: space.name })), { mode, timeoutMs })
     return set.release()
   },
+  check: async ({ table }) => JSON.stringify(await table.check({ settleMs: 1 })),
   query: ({ table }) => table.query(),
   version: ({ space, name }) => space.handle(name).changedSince(space.handle(name).version),
   request: ({ table, name, mode }) => table.request(name, { ifAvailable: true, mode }, () => undefined),

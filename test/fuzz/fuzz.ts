@@ -143,7 +143,7 @@ class Campaign {
       }
       const path = join(this.#directory, 'looked-at')
       writeFileSync(path, image, { mode: 0o600 })
-      const args = pick(random, [['status', '--json'], ['status'], ['inspect', '--json', 'a'], ['inspect', 'b'], ['evict', '2', '--yes'], ['remove']])
+      const args = pick(random, [['status', '--json'], ['status'], ['inspect', '--json', 'a'], ['inspect', 'b'], ['check', '--json'], ['check'], ['evict', '2', '--yes'], ['remove']])
       const problem = await commandProblem(path, args)
       this.report.commands++
       if (problem !== undefined) this.report.faults.push(`command ${i} of seed ${this.#options.seed} (locktable ${args.join(' ')}): ${problem}`)
