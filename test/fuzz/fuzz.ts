@@ -162,7 +162,8 @@ function commandProblem(path: string, args: readonly string[]): Promise<string |
     child.stderr.on('data', (data: Buffer) => err.push(data))
     child.on('close', (code, signal) => {
       const complaint = Buffer.concat(err).toString()
-      if (code === 0) resolve(args.includes('--json') ? jsonProblem(Buffer.concat(out).toString()) : undefined)
+      const hasAnswered = code === 0 || (code === 1 && args[0] === 'check') // it has found something
+      if (hasAnswered) resolve(args.includes('--json') ? jsonProblem(Buffer.concat(out).toString()) : undefined)
       else if (code !== null && REFUSALS.includes(code) && complaint !== '' && !/\n\s+at /.test(complaint)) resolve(undefined)
       else resolve(`it ended with ${signal ?? code}: ${complaint}`)
     })
