@@ -1,11 +1,12 @@
 /**
- * handover.ts: several processes want one lock all the time: how fast does it go from hand to hand?
+ * handover.ts: several processes want one lock all the time: how fast does it go from hand to hand, and does everybody get his share?
  *
- *   npx tsx bench/handover.ts [--small] [--processes N] [--hold-us H] [--think-us T] [--rounds R] [--run-ms T] [--only TEXT] [--json FILE]
+ *   npx tsx bench/handover.ts [--quick|--small] [--processes N] [--hold-us H] [--think-us T] [--rounds R] [--run-ms T] [--only TEXT] [--json FILE]
  *
- * Each process locks, holds for H, unlocks, thinks for T (both by spinning on the clock). Without --hold-us and --think-us two cases are
- * measured: none of either, where whoever has the lock mostly takes it again, and 50 us of both, where it changes hands.
- * Every round is a new crew of processes; the rounds of the candidates alternate. A figure is the median of its rounds, a maximum that of all.
+ * Each process locks, holds for H, unlocks, thinks for T (both by spinning on the clock) and locks again. Without --processes and --hold-us all
+ * cases are measured: 2, 4 and 8 processes by 0, 10, 100 and 1000 us inside, no time outside.
+ * Every round is a new crew of processes, which goes through all hold times; the rounds of the contenders alternate. A figure is the median
+ * of its rounds, a maximum that of all. Where a round has fewer than 1000 samples the p99.9 is its slowest one.
  *
  *   hand-over  from the release to the entry, where the next holder is another process
  *   wait       from the request to the entry, of every acquisition
@@ -15,30 +16,22 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { Baseline, type BaselineLock } from './lib/baseline.js'
+import type { Baseline, BaselineLock } from './lib/baseline.js'
 import { bundle } from './lib/bundled.js'
+import { gather } from './lib/contenders.js'
 import { Distribution } from './lib/distribution.js'
-import { isChosen } from './lib/harness.js'
-import { questionOptions } from './lib/question.js'
-import { environmentNow, formatNs, printEnvironment, printTable, writeJson } from './lib/report.js'
+import { type Figure, Findings, type Point } from './lib/findings.js'
+import { isChosen, questionOptions } from './lib/question.js'
+import { formatNs } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
+import { labelOf } from './lib/series.js'
 import { type LatencySummary, jain, median } from './lib/stats.js'
 import { Crew } from './lib/workers.js'
-import type { HandoverPart, HandoverTask } from './members/handover.js'
-import { OURS } from './peers/locktable.js'
-import { MACHINE_PEERS } from './peers/machine.js'
+import type { HandoverPart, HandoverTask, Stage } from './members/handover.js'
 
-const BASELINES: readonly BaselineLock[] = ['robust-mutex', 'rwlock', 'flock', 'flock-double-stat-unlink']
-/** As the members/handover.ts have them; not imported from there, which would join a crew. */
-const COUNTER = 0
-const SHARED_NUMBERS = 3
-
-interface Case {
-  readonly processes: number
-  readonly holdUs: number
-  readonly thinkUs: number
-  readonly durationMs: number
-}
+const BASELINES: readonly BaselineLock[] = ['robust-mutex', 'rwlock', 'flock', 'ofd', 'flock-double-stat-unlink']
+/** As members/handover.ts has it; not imported from there, which would join a crew. */
+const FIRST_COUNTER = 2
 
 interface Round {
   readonly perSecond: number
@@ -52,35 +45,62 @@ interface Round {
 interface Contender {
   readonly group: string
   readonly name: string
-  round(which: Case): Promise<Round>
+  /** One round of each stage. */
+  rounds(processes: number, stages: readonly Stage[]): Promise<Round[]>
+}
+
+interface Result {
+  readonly group: string
+  readonly name: string
+  readonly perSecond: number
+  readonly jain: number
+  readonly handoverNs: LatencySummary
+  readonly waitNs: LatencySummary
+  readonly acquisitions: number
+  readonly counter: number
+  readonly rounds: readonly Round[]
+}
+
+interface Case extends Stage {
+  readonly processes: number
+  readonly results: readonly Result[]
 }
 
 /** Lock files of one round do not meet those of the next. */
 let directories = 0
 
 function peerContender(group: string, name: string, scratch: string, script: URL): Contender {
-  const round = async (which: Case): Promise<Round> => {
-    const { processes, holdUs, thinkUs, durationMs } = which
+  const rounds = async (processes: number, stages: readonly Stage[]): Promise<Round[]> => {
     const directory = join(scratch, `round-${directories++}`)
     mkdirSync(directory, { mode: 0o700 })
-    using crew = Crew.start<HandoverTask, HandoverPart>({
-      script, processes, counters: SHARED_NUMBERS, task: { peer: name, directory, holdUs, thinkUs, durationMs },
+    using crew = Crew.start<HandoverTask, HandoverPart[]>({
+      script, processes, counters: FIRST_COUNTER + stages.length, task: { peer: name, directory, stages },
     })
-    const parts = await crew.run()
-    const [wait, handover] = [new Distribution(), new Distribution()]
-    for (const part of parts) {
-      wait.add(part.wait)
-      handover.add(part.handover)
-    }
-    const shares = parts.map(part => part.acquisitions)
-    const acquisitions = shares.reduce((sum, share) => sum + share, 0)
-    const seconds = (Math.max(...parts.map(part => part.ended)) - Math.min(...parts.map(part => part.began))) / 1e9
-    return {
-      perSecond: acquisitions / seconds, jain: jain(shares), acquisitions, counter: crew.counter(COUNTER),
-      handoverNs: handover.summary(), waitNs: wait.summary(),
-    }
+    const members = await crew.run(stages.length)
+    return stages.map((_, i) => roundOf(members.map(parts => parts[i]!), crew.counter(FIRST_COUNTER + i)))
   }
-  return { group, name, round }
+  return { group, name, rounds }
+}
+
+function roundOf(parts: readonly HandoverPart[], counter: number): Round {
+  const [wait, handover] = [new Distribution(), new Distribution()]
+  for (const part of parts) {
+    wait.add(part.wait)
+    handover.add(part.handover)
+  }
+  const shares = parts.map(part => part.acquisitions)
+  const acquisitions = shares.reduce((sum, share) => sum + share, 0)
+  const seconds = (Math.max(...parts.map(part => part.ended)) - Math.min(...parts.map(part => part.began))) / 1e9
+  return { perSecond: acquisitions / seconds, jain: jain(shares), acquisitions, counter, handoverNs: handover.summary(), waitNs: wait.summary() }
+}
+
+function baselineContender(baseline: Baseline, name: BaselineLock, directory: string): Contender {
+  const rounds = async (processes: number, stages: readonly Stage[]): Promise<Round[]> => {
+    const found: Round[] = []
+    for (const stage of stages) found.push(await baseline.handover(name, { ...stage, processes, directory }))
+    return found
+  }
+  return { group: 'C', name, rounds }
 }
 
 /** The median of each figure; maximum and count are of all rounds. */
@@ -95,64 +115,109 @@ function overall(rounds: readonly LatencySummary[]): LatencySummary {
   }
 }
 
-async function measureCase(contenders: readonly Contender[], which: Case, rounds: number): Promise<object> {
-  const found = contenders.map((): Round[] => [])
+async function measureProcesses(contenders: readonly Contender[], processes: number, stages: readonly Stage[], rounds: number): Promise<Case[]> {
+  const found = contenders.map(() => stages.map((): Round[] => []))
   for (let round = 0; round < rounds; round++) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const at = (round + turn) % contenders.length
       const { name } = contenders[at]!
-      const result = await contenders[at]!.round(which)
-      if (result.counter !== result.acquisitions) throw new Error(`${name} does not exclude: ${result.acquisitions} acquisitions, counted ${result.counter}`)
-      found[at]!.push(result)
+      for (const [i, result] of (await contenders[at]!.rounds(processes, stages)).entries()) {
+        if (result.counter !== result.acquisitions) throw new Error(`${name} does not exclude: ${result.acquisitions} acquisitions, counted ${result.counter}`)
+        found[at]![i]!.push(result)
+      }
     }
   }
-  const results = contenders.map(({ group, name }, i) => ({
-    group, name,
-    perSecond: median(found[i]!.map(({ perSecond }) => perSecond)),
-    jain: median(found[i]!.map(result => result.jain)),
-    handoverNs: overall(found[i]!.map(({ handoverNs }) => handoverNs)),
-    waitNs: overall(found[i]!.map(({ waitNs }) => waitNs)),
-    acquisitions: found[i]!.reduce((sum, { acquisitions }) => sum + acquisitions, 0),
-    counter: found[i]!.reduce((sum, { counter }) => sum + counter, 0),
-    rounds: found[i]!,
+  return stages.map((stage, i) => ({
+    ...stage, processes, results: contenders.map(({ group, name }, at): Result => {
+      const mine = found[at]![i]!
+      return {
+        group, name,
+        perSecond: median(mine.map(({ perSecond }) => perSecond)),
+        jain: median(mine.map(result => result.jain)),
+        handoverNs: overall(mine.map(({ handoverNs }) => handoverNs)),
+        waitNs: overall(mine.map(({ waitNs }) => waitNs)),
+        acquisitions: mine.reduce((sum, { acquisitions }) => sum + acquisitions, 0),
+        counter: mine.reduce((sum, { counter }) => sum + counter, 0),
+        rounds: mine,
+      }
+    }),
   }))
+}
+
+function noteCase(findings: Findings, { processes, holdUs, thinkUs, results }: Case): void {
   const time = (ns: number): string => (Number.isNaN(ns) ? '-' : formatNs(ns))
-  printTable(`Hand-over between ${which.processes} processes, ${which.holdUs} us inside, ${which.thinkUs} us outside`, [
+  findings.table(`Hand-over between ${processes} processes, ${holdUs} us inside, ${thinkUs} us outside`, [
     { title: 'what' }, { title: 'how', align: 'left' }, { title: 'locks\nper s' }, { title: 'hand-over\np50' }, { title: '\np99' }, { title: '\np99.9' },
-    { title: '\nmax' }, { title: 'wait\np50' }, { title: '\np99' }, { title: 'fairness' },
+    { title: '\nmax' }, { title: 'wait\np50' }, { title: '\np99' }, { title: '\np99.9' }, { title: '\nmax' }, { title: 'fairness' },
   ], results.map(({ group, name, perSecond, jain: fairness, handoverNs, waitNs }) => [
     group, name, Math.round(perSecond).toString(), time(handoverNs.p50), time(handoverNs.p99), time(handoverNs.p999), time(handoverNs.max),
-    time(waitNs.p50), time(waitNs.p99), fairness.toFixed(3),
+    time(waitNs.p50), time(waitNs.p99), time(waitNs.p999), time(waitNs.max), fairness.toFixed(3),
   ]))
-  return { ...which, results }
+}
+
+function figuresOf(cases: readonly Case[]): Figure[] {
+  const points = (figure: (result: Result) => number, ofRounds: (round: Round) => number): Point[] => cases.flatMap(({ processes, holdUs, results }) =>
+    results.flatMap(result => {
+      const [y, all] = [figure(result), result.rounds.map(ofRounds)]
+      if (Number.isNaN(y)) return []
+      return [{ series: labelOf(result.group, result.name), x: processes, y, low: Math.min(...all), high: Math.max(...all), panel: `${holdUs} us held` }]
+    }))
+  const x = { title: 'processes' }
+  const how = 'Every process wants the lock again at once. Median and range of the rounds.'
+  return [
+    {
+      id: 'handover-throughput', title: 'One lock, several processes: how many acquisitions a second?', subtitle: how, kind: 'lines', isMain: true,
+      x, y: { title: 'acquisitions per second', isLog: true }, points: points(({ perSecond }) => perSecond, ({ perSecond }) => perSecond),
+    },
+    {
+      id: 'handover-p99', title: 'One lock, several processes: how long does the unlucky one in a hundred wait?', subtitle: how, kind: 'lines', isMain: true,
+      x, y: { title: 'wait, p99, us', isLog: true }, points: points(({ waitNs }) => waitNs.p99 / 1e3, ({ waitNs }) => waitNs.p99 / 1e3),
+    },
+    {
+      id: 'handover-latency', title: 'How long does the lock lie free between two processes?', subtitle: `From the release to the entry of another process. ${how}`,
+      kind: 'lines', x, y: { title: 'hand-over, p50, us', isLog: true },
+      points: points(({ handoverNs }) => handoverNs.p50 / 1e3, ({ handoverNs }) => handoverNs.p50 / 1e3),
+    },
+    {
+      id: 'handover-fairness', title: 'Does every process get its share?', subtitle: `Jain's index: 1 is even, 1/N is all for one. ${how}`, kind: 'lines',
+      x, y: { title: 'fairness (Jain)' }, points: points(result => result.jain, round => round.jain),
+    },
+  ]
+}
+
+function noteHeadlines(findings: Findings, cases: readonly Case[]): void {
+  for (const { processes, holdUs, results } of cases) {
+    const values = (figure: (result: Result) => number): { series: string; value: number }[] =>
+      results.map(result => ({ series: labelOf(result.group, result.name), value: figure(result) }))
+    const of = `${processes} processes, ${holdUs} us held`
+    const ours = labelOf('locktable', 'table, lockSync')
+    findings.headline({ measure: `contended, ${of}: throughput`, better: 'more', unit: 'per second', ours, values: values(({ perSecond }) => perSecond) })
+    findings.headline({ measure: `contended, ${of}: wait p99`, better: 'less', unit: 'ns', ours, values: values(({ waitNs }) => waitNs.p99) })
+  }
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ processes: 2, 'hold-us': undefined, 'think-us': undefined, rounds: 5, 'run-ms': 300 }, { rounds: 1, 'run-ms': 15 })
-  const environment = environmentNow()
-  printEnvironment(environment)
+  const options = questionOptions({
+    processes: [0, 0, 0], 'hold-us': [0, 0, 0], 'think-us': [0, 0, 0], rounds: [3, 1, 1], 'run-ms': [250, 120, 15],
+  })
+  const findings = new Findings('handover')
   using scratch = makeScratch()
   using program = await bundle(new URL('members/handover.ts', import.meta.url))
-  const skipped: { name: string; why: string }[] = []
-  const contenders: Contender[] = []
-  const baseline = Baseline.build()
-  if (typeof baseline === 'string') skipped.push({ name: 'the C baselines', why: baseline })
-  else for (const name of BASELINES) contenders.push({ group: 'C', name, round: which => baseline.handover(name, { ...which, directory: scratch.path }) })
-  for (const peer of MACHINE_PEERS) {
-    const why = peer.available()
-    if (why === undefined) contenders.push(peerContender(OURS.includes(peer) ? 'locktable' : 'Node', peer.name, scratch.path, program.script))
-    else skipped.push({ name: peer.name, why })
+  await using field = await gather({ only: options.only, directory: scratch.path })
+  const contenders = field.peers.map(({ group, peer }) => peerContender(group, peer.name, scratch.path, program.script))
+  for (const name of BASELINES) {
+    if (field.baseline !== undefined && isChosen(options, 'C', name)) contenders.unshift(baselineContender(field.baseline, name, scratch.path))
   }
-  const chosen = contenders.filter(({ group, name }) => isChosen(options, group, name))
-  const { processes = 2, 'hold-us': holdUs, 'think-us': thinkUs, rounds = 1, 'run-ms': durationMs = 100 } = options.numbers
-  const both = holdUs === undefined && thinkUs === undefined && !options.small
-  const cases = both ? [0, 50].map(us => ({ holdUs: us, thinkUs: us })) : [{ holdUs: holdUs ?? 0, thinkUs: thinkUs ?? 0 }]
-  const measured: object[] = []
-  for (const { holdUs: inside, thinkUs: outside } of cases) {
-    measured.push(await measureCase(chosen, { processes, holdUs: inside, thinkUs: outside, durationMs }, rounds))
-  }
-  for (const { name, why } of skipped) if (isChosen(options, '', name)) console.log(`skipped: ${name}: ${why}`)
-  if (options.json !== undefined) writeJson(options.json, 'handover', environment, { rounds, cases: measured, skipped })
+  const { given, numbers: { 'think-us': thinkUs, rounds, 'run-ms': durationMs } } = options
+  const counts = given.processes === undefined ? options.pick([2, 4, 8], [2, 8], [2]) : [given.processes]
+  const holds = given['hold-us'] === undefined ? options.pick([0, 10, 100, 1000], [0, 100], [0, 20]) : [given['hold-us']]
+  const cases: Case[] = []
+  for (const processes of counts) cases.push(...await measureProcesses(contenders, processes, holds.map(holdUs => ({ holdUs, thinkUs, durationMs })), rounds))
+  for (const one of cases) noteCase(findings, one)
+  for (const figure of figuresOf(cases)) findings.figure(figure)
+  noteHeadlines(findings, cases)
+  findings.skip(...field.skipped)
+  findings.write(options.json, { rounds, cases })
 }
 
 await main()

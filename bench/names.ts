@@ -1,9 +1,9 @@
 /**
  * names.ts: does it matter how many names there are?
  *
- *   npx tsx bench/names.ts [--small] [--passes P] [--only TEXT] [--json FILE]
+ *   npx tsx bench/names.ts [--quick|--small] [--passes P] [--only TEXT] [--json FILE]
  *
- * 1, 100, 10^4 and 10^6 distinct names (lock files: up to 10^4), each number in a new process and on a new table or directory. Each name is
+ * 10^2 to 10^6 distinct names (lock files: up to 10^5), each number in a new process and on a new table or directory. Each name is
  * locked exclusively and released, by name, one after another.
  *
  *   cold     the first pass: ns per lock and release, the compiler's and the pages' first time included
@@ -12,15 +12,17 @@
  *            Its own (anonymous pages), V8's heap (a part of those, after a collection), and what it has touched of the shared file
  *   files    what is on the file system when all are done, and how many inodes
  */
-import { mkdirSync, readdirSync, statSync } from 'node:fs'
+import { mkdirSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { LockTable, type TableGuard } from '../src/index.js'
 import { answer, ask } from './lib/ask.js'
-import { isChosen } from './lib/harness.js'
+import { gather } from './lib/contenders.js'
+import { type Figure, Findings } from './lib/findings.js'
 import { type Memory, formatBytes, formatGrowth, memoryGrowth, memoryNow } from './lib/memory.js'
-import { questionOptions } from './lib/question.js'
-import { environmentNow, formatNs, printEnvironment, printTable, writeJson } from './lib/report.js'
+import { isChosen, questionOptions } from './lib/question.js'
+import { formatNs } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
+import { labelOf } from './lib/series.js'
 import { median } from './lib/stats.js'
 import { flockSync } from './peers/flock.js'
 import { filesSync, tablePath } from './peers/locktable.js'
@@ -42,7 +44,6 @@ interface Way {
   readonly group: string
   readonly name: string
   readonly limit: number
-  available(): string | undefined
   open(directory: string): SyncLocks | Promise<SyncLocks>
   /** Adds up what the lock counted itself. */
   count?(directory: string, names: readonly string[]): number
@@ -53,7 +54,6 @@ const tableByName: Way = {
   group: 'locktable',
   name: 'table, tryLock by name',
   limit: Infinity,
-  available: () => undefined,
   open(directory) {
     const table = LockTable.openSync(tablePath(directory))
     return { kind: 'sync', lock: name => table.tryLock(name)!, unlock: guard => void (guard as TableGuard).release(), close: () => table.close() }
@@ -75,12 +75,10 @@ const tableByName: Way = {
 }
 
 function peerWay(group: string, peer: Peer): Way {
-  return { group, name: peer.name, limit: 10_000, available: () => peer.available(), open: directory => peer.open(directory) as SyncLocks | Promise<SyncLocks> }
+  return { group, name: peer.name, limit: 100_000, open: directory => peer.open(directory) as SyncLocks | Promise<SyncLocks> }
 }
 
 const WAYS: readonly Way[] = [peerWay('Node', flockSync), peerWay('locktable', filesSync), tableByName]
-const COUNTS = [1, 100, 10_000, 1_000_000] as const
-const SMALL_COUNTS = [1, 1000] as const
 const MIN_PAIRS = 10_000
 
 /** `vm-0000042.manifest`: flat strings, made before anything is measured. */
@@ -131,40 +129,73 @@ async function serve(wayName: string, count: number, passes: number, directory: 
   answer(result)
 }
 
+type Row = Answer & { readonly group: string; readonly name: string; readonly names: number }
+
+function figuresOf(rows: readonly Row[]): Figure[] {
+  const points = (figure: (row: Row) => number): Figure['points'] =>
+    rows.map(row => ({ series: labelOf(row.group, row.name), x: row.names, y: figure(row) }))
+  const x = { title: 'distinct names', isLog: true }
+  const how = 'Each name is locked and released, by name, one after another.'
+  return [
+    {
+      id: 'names-time', title: 'Does it matter how many names there are?', subtitle: `${how} Median of the passes after the first.`, kind: 'lines', isMain: true,
+      x, y: { title: 'ns per lock and unlock', isLog: true }, points: points(({ warmNs }) => warmNs),
+    },
+    {
+      id: 'names-memory', title: 'What do many names cost in memory of the process?', subtitle: `${how} Growth of its own pages from before opening.`, kind: 'lines',
+      x, y: { title: 'MiB' }, points: points(({ growth }) => growth.privateBytes / 2 ** 20),
+    },
+    {
+      id: 'names-inodes', title: 'How many files are left behind?', subtitle: how, kind: 'lines', x, y: { title: 'inodes', isLog: true },
+      points: points(({ inodes }) => Math.max(inodes, 1)),
+    },
+    {
+      id: 'names-file', title: 'How much of the tmpfs do the files take?', subtitle: `${how} Blocks of the files; an inode takes about a KiB of kernel memory beside.`,
+      kind: 'lines', x, y: { title: 'MiB' }, points: points(({ fileBytes }) => fileBytes / 2 ** 20),
+    },
+  ]
+}
+
 async function main(): Promise<void> {
-  const options = questionOptions({ passes: 5 }, { passes: 1 })
-  const { passes = 1 } = options.numbers
+  const options = questionOptions({ passes: [3, 1, 1] })
+  const { passes } = options.numbers
   if (passes < 1) throw new RangeError('--passes must be at least 1')
-  const environment = environmentNow()
-  printEnvironment(environment)
+  const findings = new Findings('names')
   using scratch = makeScratch()
   const { bundle } = await import('./lib/bundled.js') // not for those that serve
   using program = await bundle(new URL(import.meta.url))
-  const skipped = WAYS.flatMap(way => {
-    const why = way.available()
-    return why === undefined ? [] : [{ name: way.name, why }]
-  })
-  const results: (Answer & { group: string; name: string; names: number })[] = []
-  for (const names of options.small ? SMALL_COUNTS : COUNTS) {
-    for (const { group, name, limit, available } of WAYS) {
-      if (names > limit || available() !== undefined || !isChosen(options, group, name)) continue
-      const directory = join(scratch.path, `names-${results.length}`)
+  await using field = await gather({ only: options.only, directory: scratch.path, candidates: [flockSync, filesSync] })
+  const able = WAYS.filter(({ group, name }) => isChosen(options, group, name) && !field.skipped.some(skip => skip.name === name))
+  const rows: Row[] = []
+  for (const names of options.pick([100, 1000, 10_000, 100_000, 1_000_000], [100, 10_000, 1_000_000], [100, 1000])) {
+    for (const { group, name, limit } of able) {
+      if (names > limit) continue
+      const directory = join(scratch.path, `names-${rows.length}`)
       mkdirSync(directory, { mode: 0o700 })
       const found = await ask<Answer>(program.script, ['--serve', name, String(names), String(passes), directory])
       if (found.counted !== undefined && found.counted !== found.pairs) throw new Error(`${name} counted ${found.counted} holds of ${found.pairs}`)
-      results.push({ group, name, names, ...found })
+      rows.push({ group, name, names, ...found })
+      rmSync(directory, { recursive: true })
     }
   }
-  results.sort((a, b) => WAYS.findIndex(({ name }) => name === a.name) - WAYS.findIndex(({ name }) => name === b.name) || a.names - b.names)
-  printTable('Lock and release by name, many names', [
+  rows.sort((a, b) => WAYS.findIndex(({ name }) => name === a.name) - WAYS.findIndex(({ name }) => name === b.name) || a.names - b.names)
+  findings.table('Lock and release by name, many names', [
     { title: 'what' }, { title: 'how', align: 'left' }, { title: 'names' }, { title: 'cold' }, { title: 'warm' },
     { title: 'memory\nown' }, { title: '\nheap' }, { title: '\nshared' }, { title: 'files' }, { title: '\ninodes' },
-  ], results.map(({ group, name, names, coldNs, warmNs, growth, fileBytes, inodes }) => [
+  ], rows.map(({ group, name, names, coldNs, warmNs, growth, fileBytes, inodes }) => [
     group, name, names.toString(), formatNs(coldNs), formatNs(warmNs), formatGrowth(growth.privateBytes), formatGrowth(growth.heapBytes),
     formatGrowth(growth.sharedBytes), formatBytes(fileBytes), inodes.toString(),
   ]))
-  for (const { name, why } of skipped) if (isChosen(options, '', name)) console.log(`skipped: ${name}: ${why}`)
-  if (options.json !== undefined) writeJson(options.json, 'names', environment, { passes, results, skipped })
+  for (const figure of figuresOf(rows)) findings.figure(figure)
+  const most = rows.filter(({ names }) => names === options.pick(100_000, 10_000, 1000))
+  const values = (figure: (row: Row) => number): { series: string; value: number }[] =>
+    most.map(row => ({ series: labelOf(row.group, row.name), value: figure(row) }))
+  const of = `${options.pick('100 000', '10 000', '1000')} names`
+  const ours = labelOf(tableByName.group, tableByName.name)
+  findings.headline({ measure: `${of}: pair by name`, better: 'less', unit: 'ns', ours, values: values(({ warmNs }) => warmNs) })
+  findings.headline({ measure: `${of}: inodes`, better: 'less', unit: 'count', ours, values: values(({ inodes }) => inodes) })
+  findings.skip(...field.skipped)
+  findings.write(options.json, { passes, results: rows })
 }
 
 const [, , first, wayName = '', count = '', passes = '', directory = ''] = process.argv

@@ -1,7 +1,7 @@
 /**
  * open.ts: what does it cost to open a table, and to have it open?
  *
- *   npx tsx bench/open.ts [--small] [--rounds R] [--processes N] [--only TEXT] [--json FILE]
+ *   npx tsx bench/open.ts [--quick|--small] [--rounds R] [--processes N] [--only TEXT] [--json FILE]
  *
  *   first    the first opening of a process: loads the addon
  *   open     a later opening, the median; each is used (one lock, one release) and closed, outside of the time of the opening
@@ -17,10 +17,10 @@ import { closeSync, existsSync, mkdirSync, openSync, statSync, unlinkSync } from
 import { join } from 'node:path'
 import { LockFiles, LockTable } from '../src/index.js'
 import { answer, ask } from './lib/ask.js'
-import { isChosen } from './lib/harness.js'
+import { Findings } from './lib/findings.js'
 import { type Memory, formatBytes, formatGrowth, memoryGrowth, memoryNow } from './lib/memory.js'
-import { questionOptions } from './lib/question.js'
-import { environmentNow, formatNs, printEnvironment, printTable, writeJson } from './lib/report.js'
+import { isChosen, questionOptions } from './lib/question.js'
+import { formatNs } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
 import { median } from './lib/stats.js'
 import { loadPackage } from './peers/peer.js'
@@ -152,11 +152,10 @@ function middle(answers: readonly Answer[], figure: (answer: Answer) => number |
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ rounds: 100, processes: 7 }, { rounds: 3, processes: 1 })
-  const { rounds = 1, processes = 1 } = options.numbers
+  const options = questionOptions({ rounds: [100, 30, 3], processes: [7, 3, 1] })
+  const { rounds, processes } = options.numbers
   if (rounds < 1 || processes < 1) throw new RangeError('--rounds and --processes must be at least 1')
-  const environment = environmentNow()
-  printEnvironment(environment)
+  const findings = new Findings('open')
   using scratch = makeScratch()
   const { bundle } = await import('./lib/bundled.js') // not for those that serve
   using program = await bundle(new URL(import.meta.url))
@@ -190,15 +189,19 @@ async function main(): Promise<void> {
       answers: found,
     }
   })
-  printTable('Opening', [
+  findings.table('Opening', [
     { title: 'what' }, { title: 'how', align: 'left' }, { title: 'first' }, { title: 'open' }, { title: 'close' },
     { title: 'memory\nown' }, { title: '\nheap' }, { title: '\nshared' }, { title: 'another' }, { title: 'file' },
   ], results.map(({ group, name, firstNs, ns, closeNs, ownBytes, heapBytes, sharedBytes, anotherBytes, fileBytes }) => [
     group, name, formatNs(firstNs), formatNs(ns), formatNs(closeNs), formatGrowth(ownBytes), formatGrowth(heapBytes), formatGrowth(sharedBytes),
     anotherBytes === undefined ? '-' : formatGrowth(anotherBytes), formatBytes(fileBytes),
   ]))
-  for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
-  if (options.json !== undefined) writeJson(options.json, 'open', environment, { rounds, processes, results, skipped })
+  findings.figure({
+    id: 'open', title: 'What does opening cost in a process that runs?', subtitle: 'Median of the later openings.', kind: 'bars',
+    x: { title: '' }, y: { title: 'us per opening', isLog: true }, points: results.map(({ name, ns }) => ({ series: name, x: 0, y: ns / 1e3 })),
+  })
+  findings.skip(...skipped)
+  findings.write(options.json, { rounds, processes, results })
 }
 
 const [, , first, wayName = '', rounds = '', directory = ''] = process.argv

@@ -30,3 +30,27 @@ declare module 'shm-typed-array' {
   const shm: SharedMemory
   export default shm
 }
+
+declare module 'better-sqlite3' {
+  namespace BetterSqlite3 {
+    interface Statement {
+      run(): unknown
+    }
+    interface Database {
+      prepare(source: string): Statement
+      close(): void
+    }
+  }
+  const BetterSqlite3: new (path: string, options?: { readonly timeout?: number }) => BetterSqlite3.Database
+  export default BetterSqlite3
+}
+
+declare module '@redis/client' {
+  interface Client {
+    connect(): Promise<unknown>
+    set(key: string, value: string, options: { readonly condition: 'NX'; readonly expiration: { readonly type: 'PX'; readonly value: number } }): Promise<string | null>
+    eval(script: string, options: { readonly keys: readonly string[]; readonly arguments: readonly string[] }): Promise<unknown>
+    close(): Promise<void>
+  }
+  export function createClient(options: { readonly socket: { readonly path: string; readonly tls: false } }): Client
+}

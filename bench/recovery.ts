@@ -1,11 +1,12 @@
 /**
  * recovery.ts: from kill -9 of a holder to the next holder running.
  *
- *   npx tsx bench/recovery.ts [--small] [--kills K] [--resident-mib M] [--only TEXT] [--json FILE]
+ *   npx tsx bench/recovery.ts [--quick|--small] [--kills K] [--resident-mib M] [--only TEXT] [--json FILE]
  *
  * The clock (CLOCK_MONOTONIC) starts just before kill(), when the next holder sleeps in its lock, and stops there when it has the lock.
  * A holder with resident memory (--resident-mib) takes longer to die, and a lock may come free before or after that memory is given back.
- * Without the option both are measured: a holder as small as can be (a bare Node; in C a forked child), and one of 256 MiB with half the kills.
+ * Without the option both are measured: a holder as small as can be (a bare Node; in C a forked child), and one of 4 GiB (less where there is
+ * not half as much again to spare) with few kills, one holder at a time.
  * Below 100 kills the p99 is the slowest one; for a p99 worth the name: --kills 200 --resident-mib 0.
  * Holders and waiters are processes of the kind named: C beside C, Node beside Node. Kills of the candidates alternate, in batches.
  *
@@ -17,22 +18,27 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LockTable, type TableGuard } from '../src/index.js'
-import { Baseline, RECOVERING_LOCKS } from './lib/baseline.js'
+import { type Baseline, RECOVERING_LOCKS } from './lib/baseline.js'
 import { type Bundle, bundle } from './lib/bundled.js'
-import { isChosen } from './lib/harness.js'
-import { questionOptions } from './lib/question.js'
-import { environmentNow, formatNs, printEnvironment, printTable, writeJson } from './lib/report.js'
+import { gather } from './lib/contenders.js'
+import { type Figure, Findings } from './lib/findings.js'
+import { availableMiB } from './lib/memory.js'
+import { isChosen, questionOptions } from './lib/question.js'
+import { formatNs } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
+import { labelOf } from './lib/series.js'
 import { type SharedWords, makeSharedWords } from './lib/shared-words.js'
 import { median, percentile } from './lib/stats.js'
 import { nodeArgs } from './lib/tsx.js'
 import type { RecoveryTask } from './members/recovery.js'
-import { OURS, tablePath } from './peers/locktable.js'
-import { MACHINE_PEERS } from './peers/machine.js'
+import { tablePath } from './peers/locktable.js'
 
-const BASELINES = RECOVERING_LOCKS.filter(lock => lock !== 'ofd' && lock !== 'flock-double-stat')
-/** Holders that are started together; the killing is one by one. */
+const BASELINES = RECOVERING_LOCKS.filter(lock => lock !== 'flock-double-stat')
+/** Holders that are started together; the killing is one by one. Large ones are alone. */
 const BATCH = 4
+const BATCH_MIB = 512
+const LARGE_MIB = 4096
+const EXPIRES = 'a dead holder\'s lock is free when its time is over, which here is 10 s'
 /** As in members/recovery.ts, which runs when it is imported. */
 const ASKING = 0
 const ENTERED_NS = 1
@@ -169,51 +175,86 @@ function baselineContender(baseline: Baseline, name: (typeof BASELINES)[number],
   return { group: 'C', name, kill }
 }
 
-async function measureKills(contenders: readonly Contender[], kills: number, residentMib: number): Promise<object> {
+interface Result {
+  readonly group: string
+  readonly name: string
+  readonly kills: number
+  readonly min: number
+  readonly p50: number
+  readonly p99: number
+  readonly max: number
+  readonly samples: readonly number[]
+}
+
+interface Case {
+  readonly residentMib: number
+  readonly kills: number
+  readonly results: readonly Result[]
+}
+
+async function measureKills(contenders: readonly Contender[], kills: number, residentMib: number): Promise<Case> {
   const found = contenders.map((): number[] => [])
-  for (let round = 0, done = 0; done < kills; round++, done += BATCH) {
+  const batch = residentMib * BATCH > BATCH_MIB ? 1 : BATCH
+  for (let round = 0, done = 0; done < kills; round++, done += batch) {
     for (let turn = 0; turn < contenders.length; turn++) {
       const at = (round + turn) % contenders.length
-      found[at]!.push(...await contenders[at]!.kill(Math.min(BATCH, kills - done), residentMib))
+      found[at]!.push(...await contenders[at]!.kill(Math.min(batch, kills - done), residentMib))
     }
   }
   const results = contenders.map(({ group, name }, i) => {
     const samples = found[i]!
     return { group, name, kills: samples.length, min: Math.min(...samples), p50: median(samples), p99: percentile(samples, 0.99), max: Math.max(...samples), samples }
   })
-  printTable(`kill -9 of a holder ${residentMib === 0 ? 'of no more memory than it needs' : `of ${residentMib} MiB`} to the next one running, ${kills} kills each`, [
-    { title: 'what' }, { title: 'how', align: 'left' }, { title: 'fastest' }, { title: 'p50' }, { title: 'p99' }, { title: 'slowest' },
-  ], results.map(({ group, name, min, p50, p99, max }) => [group, name, formatNs(min), formatNs(p50), formatNs(p99), formatNs(max)]))
   return { residentMib, kills, results }
 }
 
+const sizeOf = (residentMib: number): string => (residentMib === 0 ? 'no more memory than it needs' : `${residentMib} MiB`)
+
+function noteCase(findings: Findings, { residentMib, kills, results }: Case): void {
+  findings.table(`kill -9 of a holder of ${sizeOf(residentMib)} to the next one running, ${kills} kills each`, [
+    { title: 'what' }, { title: 'how', align: 'left' }, { title: 'fastest' }, { title: 'p50' }, { title: 'p99' }, { title: 'slowest' },
+  ], results.map(({ group, name, min, p50, p99, max }) => [group, name, formatNs(min), formatNs(p50), formatNs(p99), formatNs(max)]))
+  const points: Figure['points'] = results.map(({ group, name, min, max, p50 }) => ({ series: labelOf(group, name), x: 0, y: p50 / 1e6, low: min / 1e6, high: max / 1e6 }))
+  findings.figure({
+    id: residentMib === 0 ? 'recovery' : 'recovery-large', kind: 'bars', points,
+    title: residentMib === 0 ? 'A holder is killed: when does the next one run?' : 'The same with a large holder, whose memory the kernel must take back',
+    subtitle: `kill -9 of a holder of ${sizeOf(residentMib)}. Median and range of ${kills} kills.`,
+    x: { title: '' }, y: { title: 'ms from the kill to the next holder', isLog: true },
+  })
+  findings.headline({
+    measure: `kill -9 of a holder of ${sizeOf(residentMib)} to the next one, p50`, better: 'less', unit: 'ns', ours: labelOf('locktable', 'table, await lock'),
+    values: results.map(({ group, name, p50 }) => ({ series: labelOf(group, name), value: p50 })),
+  })
+}
+
+/** What of `wanted` leaves the machine half as much again. */
+function affordable(wanted: number): number {
+  return Math.min(wanted, Math.floor(availableMiB() / 1.5))
+}
+
 async function main(): Promise<void> {
-  const options = questionOptions({ kills: 40, 'resident-mib': undefined }, { kills: 1, 'resident-mib': 0 })
-  const environment = environmentNow()
-  printEnvironment(environment)
+  const options = questionOptions({ kills: [40, 8, 1], 'resident-mib': [0, 0, 0] })
+  const findings = new Findings('recovery')
   using scratch = makeScratch()
   using program = await bundle(new URL('members/recovery.ts', import.meta.url))
-  const skipped: { name: string; why: string }[] = []
+  const without = { 'proper-lockfile': 'a dead holder\'s lock counts as stale after 10 s', 'Redis, SET NX PX': EXPIRES }
+  await using field = await gather({ only: options.only, directory: scratch.path, without })
   const contenders: Contender[] = []
-  const baseline = Baseline.build()
-  if (typeof baseline === 'string') skipped.push({ name: 'the C baselines', why: baseline })
-  else for (const name of BASELINES) if (isChosen(options, 'C', name)) contenders.push(baselineContender(baseline, name, scratch.path))
-  for (const peer of MACHINE_PEERS) {
-    const group = OURS.includes(peer) ? 'locktable' : 'Node'
-    if (!isChosen(options, group, peer.name)) continue
-    const why = peer.name === 'proper-lockfile' ? 'a dead holder\'s lock counts as stale after 10 s' : peer.available()
-    if (why === undefined) contenders.push(new PeerContender(group, peer.name, join(scratch.path, `peer-${contenders.length}`), program))
-    else skipped.push({ name: peer.name, why })
+  for (const name of BASELINES) {
+    if (field.baseline !== undefined && isChosen(options, 'C', name)) contenders.push(baselineContender(field.baseline, name, scratch.path))
   }
-  const { kills = 1, 'resident-mib': residentMib } = options.numbers
+  for (const { group, peer } of field.peers) contenders.push(new PeerContender(group, peer.name, join(scratch.path, `peer-${contenders.length}`), program))
+  const { kills } = options.numbers
   if (kills < 1) throw new RangeError('--kills must be at least 1')
-  const cases = residentMib === undefined ? [{ count: kills, mib: 0 }, { count: Math.ceil(kills / 2), mib: 256 }] : [{ count: kills, mib: residentMib }]
-  const measured: object[] = []
+  const residentMib = options.given['resident-mib'] ?? (options.small ? 0 : undefined)
+  const large = { kills: options.pick(2, 1, 1), residentMib: affordable(options.pick(LARGE_MIB, 1024, 0)) }
+  const cases = residentMib === undefined ? [{ kills, residentMib: 0 }, large] : [{ kills, residentMib }]
+  const measured: Case[] = []
   let total = 0
   try {
-    for (const { count, mib } of cases) {
-      measured.push(await measureKills(contenders, count, mib))
-      total += count
+    for (const one of cases) {
+      measured.push(await measureKills(contenders, one.kills, one.residentMib))
+      total += one.kills
     }
     const counters = contenders.flatMap(({ name, counted }) => {
       const counter = counted?.()
@@ -221,8 +262,9 @@ async function main(): Promise<void> {
       if (counter !== 2 * total) throw new Error(`${name} does not exclude: ${2 * total} holders, counted ${counter}`)
       return [{ name, holders: 2 * total, counter }]
     })
-    for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
-    if (options.json !== undefined) writeJson(options.json, 'recovery', environment, { cases: measured, counters, skipped })
+    for (const one of measured) noteCase(findings, one)
+    findings.skip(...field.skipped)
+    findings.write(options.json, { cases: measured, counters })
   } finally {
     for (const contender of contenders) contender.close?.()
   }

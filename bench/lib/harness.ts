@@ -5,7 +5,6 @@
  * as many iterations as take about `runMs`, found while warming up. What counts is the median of the runs; the fastest run is kept
  * too: on a busy machine it is the better estimate of what the code costs.
  */
-import { parseArgs } from 'node:util'
 import { type Summary, summarize } from './stats.js'
 
 /** Something with a cost per operation. Made by timedSync(), timedAsync(), or by what measures elsewhere (another process). */
@@ -30,11 +29,6 @@ export interface Measured extends Summary {
   /** Nanoseconds per operation of each run, in the order they were made. */
   readonly samples: readonly number[]
 }
-
-/** Many short runs: on a busy machine some of them are not interrupted. */
-export const FULL: Plan = { runs: 61, runMs: 10, warmUpMs: 200 }
-/** For tests: says only that the benchmark works. */
-export const SMALL: Plan = { runs: 3, runMs: 2, warmUpMs: 4 }
 
 const MIN_ITERATIONS = 4
 
@@ -115,50 +109,4 @@ export async function measure(candidates: readonly Candidate[], plan: Plan, onRo
     for (const candidate of candidates) await candidate.close?.()
   }
   return candidates.map(({ name, group }, i) => ({ name, group, samples: samples[i]!, ...summarize(samples[i]!) }))
-}
-
-export interface BenchOptions {
-  readonly small: boolean
-  readonly plan: Plan
-  /** Where to write the results as JSON. */
-  readonly json: string | undefined
-  /** Only what has one of these in its name or group. */
-  readonly only: readonly string[]
-}
-
-/** The options that all benchmarks have in common: `--small`, `--runs N`, `--run-ms T`, `--only TEXT` (repeatable), `--json FILE`. */
-export function readBenchOptions(args: readonly string[] = process.argv.slice(2)): BenchOptions {
-  const { values } = parseArgs({
-    args: [...args],
-    options: {
-      small: { type: 'boolean', default: false },
-      runs: { type: 'string' },
-      'run-ms': { type: 'string' },
-      only: { type: 'string', multiple: true, default: [] },
-      json: { type: 'string' },
-    },
-  })
-  const base = values.small ? SMALL : FULL
-  return {
-    small: values.small,
-    plan: {
-      runs: wholeNumber('--runs', values.runs) ?? base.runs,
-      runMs: wholeNumber('--run-ms', values['run-ms']) ?? base.runMs,
-      warmUpMs: base.warmUpMs,
-    },
-    json: values.json,
-    only: values.only,
-  }
-}
-
-function wholeNumber(option: string, text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1) throw new RangeError(`${option} must be a whole number from 1, not "${text}"`)
-  return value
-}
-
-export function isChosen(options: { readonly only: readonly string[] }, group: string, name: string): boolean {
-  const text = `${group} ${name}`.toLowerCase()
-  return options.only.length === 0 || options.only.some(part => text.includes(part.toLowerCase()))
 }

@@ -38,3 +38,8 @@ export function formatBytes(bytes: number): string {
   if (bytes >= 2 ** 10) return `${(bytes / 2 ** 10).toFixed(0)} KiB`
   return bytes.toString()
 }
+
+/** What new processes can have without swapping, as the kernel estimates it. */
+export function availableMiB(): number {
+  return Math.floor(Number(/^MemAvailable: +(\d+) kB/m.exec(readFileSync('/proc/meminfo', 'latin1'))?.[1] ?? 0) / 1024)
+}

@@ -1,40 +1,66 @@
 /**
- * question.ts: the options of the benchmarks that are no matter of nanoseconds per call: `--small`, `--json FILE`, `--only TEXT`, and whole
- * numbers, each with its default.
+ * question.ts: the options that all benchmarks have: `--quick`, `--small`, `--json FILE`, `--only TEXT`, and whole numbers and flags of their own.
+ *
+ * A benchmark has three sizes: whole (for figures that are published), quick (all questions in a minute or two, to see where things stand), and
+ * small (for tests: says only that the benchmark works).
  */
 import { parseArgs } from 'node:util'
 
-export interface QuestionOptions<Name extends string> {
+export type Size = 'whole' | 'quick' | 'small'
+
+export interface QuestionOptions<Name extends string, Flag extends string> {
+  readonly size: Size
   readonly small: boolean
   readonly json: string | undefined
   /** Only what has one of these in its name or group. */
   readonly only: readonly string[]
-  readonly numbers: Readonly<Record<Name, number | undefined>>
+  readonly numbers: Readonly<Record<Name, number>>
+  /** The numbers that were given and not defaults. */
+  readonly given: Readonly<Partial<Record<Name, number>>>
+  readonly flags: Readonly<Record<Flag, boolean>>
+  /** What is right for the size. */
+  pick<T>(whole: T, quick: T, small: T): T
 }
 
-/**
- * @param full  the numbers and their defaults
- * @param small  other defaults of a small run
- */
-export function questionOptions<Name extends string>(
-  full: Readonly<Record<Name, number | undefined>>, small: NoInfer<Partial<Record<Name, number>>>, args: readonly string[] = process.argv.slice(2),
-): QuestionOptions<Name> {
-  const names = Object.keys(full) as Name[]
+/** @param numbers  the whole numbers with their defaults: whole, quick, small */
+export function questionOptions<Name extends string, Flag extends string = never>(
+  numbers: Readonly<Record<Name, readonly [number, number, number]>>, flags: readonly Flag[] = [], args: readonly string[] = process.argv.slice(2),
+): QuestionOptions<Name, Flag> {
+  const names = Object.keys(numbers) as Name[]
   const { values } = parseArgs({
     args: [...args],
     options: {
       small: { type: 'boolean', default: false },
+      quick: { type: 'boolean', default: false },
       json: { type: 'string' },
       only: { type: 'string', multiple: true, default: [] },
       ...Object.fromEntries(names.map(name => [name, { type: 'string' as const }])),
+      ...Object.fromEntries(flags.map(name => [name, { type: 'boolean' as const, default: false }])),
     },
   })
-  const given = values as unknown as Record<string, string | undefined>
-  const numbers = Object.fromEntries(names.map(name => {
-    const text = given[name]
-    const value = text === undefined ? (values.small ? small[name] : undefined) ?? full[name] : Number(text)
-    if (value !== undefined && (text === '' || !Number.isInteger(value) || value < 0)) throw new RangeError(`--${name} must be a whole number, not "${text}"`)
-    return [name, value]
-  })) as Record<Name, number | undefined>
-  return { small: values.small === true, json: values.json as string | undefined, only: values.only as string[], numbers }
+  const said = values as unknown as Record<string, string | boolean | undefined>
+  const size: Size = values.small === true ? 'small' : values.quick === true ? 'quick' : 'whole'
+  const pick = <T>(whole: T, quick: T, small: T): T => ({ whole, quick, small })[size]
+  const given = Object.fromEntries(names.filter(name => said[name] !== undefined).map(name => [name, wholeNumber(name, said[name] as string)]))
+  const defaults = Object.fromEntries(names.map(name => {
+    const [whole, quick, small] = numbers[name]
+    return [name, pick(whole, quick, small)]
+  }))
+  return {
+    size, small: size === 'small', json: values.json as string | undefined, only: values.only as string[], pick,
+    given: given as Partial<Record<Name, number>>,
+    numbers: { ...defaults, ...given } as Record<Name, number>,
+    flags: Object.fromEntries(flags.map(name => [name, said[name] === true])) as Record<Flag, boolean>,
+  }
+}
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (text === '' || !Number.isInteger(value) || value < 0) throw new RangeError(`--${name} must be a whole number, not "${text}"`)
+  return value
+}
+
+export function isChosen(options: { readonly only: readonly string[] }, group: string, name: string): boolean {
+  const text = `${group} ${name}`.toLowerCase()
+  return options.only.length === 0 || options.only.some(part => text.includes(part.toLowerCase()))
 }

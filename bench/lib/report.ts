@@ -1,8 +1,8 @@
 /**
- * report.ts: results for people (tables on the terminal) and for programs (JSON that says where the figures come from).
+ * report.ts: where figures come from, and how they are written for people: tables on the terminal, times in the unit that a reader expects.
  */
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { cpus, loadavg, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import Table from 'cli-table3'
@@ -25,6 +25,8 @@ export interface Environment {
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url))
 
+const MAIN = 'bench/main.ts'
+
 function git(...args: string[]): string | undefined {
   try {
     return execFileSync('git', args, { cwd: REPOSITORY, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim()
@@ -36,7 +38,7 @@ function git(...args: string[]): string | undefined {
 function commitNow(): string {
   const commit = git('rev-parse', '--short=12', 'HEAD')
   if (commit === undefined) return 'unknown'
-  return git('status', '--porcelain', '--', 'src', 'native', 'bench') === '' ? commit : `${commit}+`
+  return git('status', '--porcelain', '--', 'src', 'native', 'bench', ':!bench/report.*') === '' ? commit : `${commit}+`
 }
 
 function libcNow(): string {
@@ -56,6 +58,7 @@ function kernelNow(): string {
 function commandNow(): string {
   const script = (process.argv[1] ?? '').replace(REPOSITORY, '')
   const args = process.argv.slice(2).map(argument => (/^[\w./=:,-]+$/.test(argument) ? argument : `'${argument}'`))
+  if (script === MAIN) return ['npm run bench', ...args.length === 0 ? [] : ['--', ...args]].join(' ')
   return ['npx', 'tsx', script, ...args].join(' ')
 }
 
@@ -96,11 +99,6 @@ export function printTable(title: string, columns: readonly Column[], rows: read
   })
   table.push(...rows.map(row => [...row]))
   console.log(`\n${title}\n${table.toString()}`)
-}
-
-/** Writes `{ benchmark, environment, ...results }`. */
-export function writeJson(file: string, benchmark: string, environment: Environment, results: object): void {
-  writeFileSync(file, JSON.stringify({ benchmark, environment, ...results }, undefined, 2) + '\n')
 }
 
 /** Nanoseconds with three digits that matter, in the unit that a reader expects: `27.4 ns`, `3.51 us`, `290 us`, `1.2 s`. */

@@ -1,13 +1,15 @@
 /**
  * workers.ts: a crew of Node processes that start at the same moment.
  *
- *   parent  const crew = await Crew.start<Task, Result>({ script, processes, task, counters })
+ *   parent  const crew = Crew.start<Task, Result>({ script, processes, task, counters })
  *           const results = await crew.run()
  *   member  const me = joinCrew<Task, Result>(); prepare; me.start(); work, me.add(0); me.finish(result)
  *
+ * Work may have several stages: the member calls start() before each, the parent run(stages). A stage starts when all are done with the one before.
+ *
  * BARRIER (numbers of shared-words.ts)           written by
- *   0       the moment to start, ns of hrtime     the parent, once all are ready
- *   1 + m   1: member m is ready                  member m
+ *   0       the moment to start, ns of hrtime     the parent, once all are ready: a later one for each stage
+ *   1 + m   for how many stages m has been ready  member m
  *   then    the counters, 128 bytes apart         whoever holds the lock that is measured
  */
 import { type ChildProcess, fork } from 'node:child_process'
@@ -50,6 +52,7 @@ export class Crew<Result> {
   readonly #results: readonly Promise<Result | undefined>[]
   readonly #failed: Promise<never>
   #isClosed = false
+  #stages = 0
 
   private constructor(members: readonly ChildProcess[], words: SharedWords) {
     this.#members = members
@@ -101,10 +104,11 @@ export class Crew<Result> {
     return this.#words.read(counterAt(this.#members.length, index))
   }
 
-  /** Lets all start together once all are ready. */
+  /** Lets all start together, the next stage, once all are ready. */
   async go(): Promise<void> {
+    const stage = ++this.#stages
     const ready = async (): Promise<void> => {
-      while (!this.#isClosed && !this.#members.every((_, i) => this.#words.read(readyAt(i)) === 1)) await sleep(1)
+      while (!this.#isClosed && !this.#members.every((_, i) => this.#words.read(readyAt(i)) === stage)) await sleep(1)
     }
     await Promise.race([ready(), this.#failed])
     if (this.#isClosed) throw new Error('the crew was closed before it started')
@@ -116,9 +120,9 @@ export class Crew<Result> {
     return await Promise.race([Promise.all(this.#results), this.#failed])
   }
 
-  /** go() and results(); every member must have one. */
-  async run(): Promise<Result[]> {
-    await this.go()
+  /** go() for each stage, and results(); every member must have one. */
+  async run(stages = 1): Promise<Result[]> {
+    for (let stage = 0; stage < stages; stage++) await this.go()
     return (await this.results()).map((result, i) => {
       if (result === undefined) throw new Error(`member ${i} of the crew ended without a result`)
       return result
@@ -142,7 +146,7 @@ export interface Member<Task, Result> {
   readonly index: number
   readonly processes: number
   readonly task: Task
-  /** Blocks this thread until all are ready. @returns when it started, ns of hrtime */
+  /** Blocks this thread until all are ready for the next stage. @returns when it started, ns of hrtime */
   start(): number
   /** Adds to a counter by a plain read and write: call it under the lock. */
   add(counter: number, amount?: number): void
@@ -160,15 +164,18 @@ export function joinCrew<Task, Result>(): Member<Task, Result> {
   const { address, index, processes, task } = JSON.parse(text) as Berth<Task>
   const words = openSharedWords(address)
   const nap = new Int32Array(new SharedArrayBuffer(4))
+  let stages = 0
+  let started = 0
   process.once('disconnect', () => process.exit()) // the benchmark is gone
   return {
     index,
     processes,
     task,
     start() {
-      words.write(readyAt(index), 1)
+      words.write(readyAt(index), ++stages)
       let moment: number
-      while ((moment = words.read(START)) === 0) Atomics.wait(nap, 0, 0, 0.1)
+      while ((moment = words.read(START)) === started) Atomics.wait(nap, 0, 0, 0.1)
+      started = moment
       const restMs = moment / 1e6 - Number(process.hrtime.bigint()) / 1e6
       if (restMs > 1) Atomics.wait(nap, 0, 0, restMs - 1)
       let now: number

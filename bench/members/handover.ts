@@ -5,14 +5,20 @@ import { Distribution, type DistributionData } from '../lib/distribution.js'
 import { joinCrew } from '../lib/workers.js'
 import { machinePeer } from '../peers/machine.js'
 
-export interface HandoverTask {
-  readonly peer: string
-  readonly directory: string
+export interface Stage {
   readonly holdUs: number
   readonly thinkUs: number
   readonly durationMs: number
 }
 
+export interface HandoverTask {
+  readonly peer: string
+  readonly directory: string
+  /** One after the other, by the same processes. */
+  readonly stages: readonly Stage[]
+}
+
+/** Of one stage. */
 export interface HandoverPart {
   readonly acquisitions: number
   readonly began: number
@@ -21,20 +27,15 @@ export interface HandoverPart {
   readonly handover: DistributionData
 }
 
-/** The shared numbers. Only the holder touches them. */
-const COUNTER = 0
-const RELEASED_NS = 1
-const LAST_HOLDER = 2
+/** The shared numbers: the counter of each stage, after those that tell of the last holder. Only the holder touches them. */
+const RELEASED_NS = 0
+const LAST_HOLDER = 1
+const FIRST_COUNTER = 2
 
 const NAME = 'vm-100'
 const WARM_UP_NS = 20e6
-const me = joinCrew<HandoverTask, HandoverPart>()
-const { peer, directory, holdUs, thinkUs, durationMs } = me.task
-const hold = holdUs * 1000
-const think = thinkUs * 1000
-const wait = new Distribution()
-const handover = new Distribution()
-let acquisitions = 0
+const me = joinCrew<HandoverTask, HandoverPart[]>()
+const { peer, directory, stages } = me.task
 
 function nowNs(): number {
   return Number(process.hrtime.bigint())
@@ -49,47 +50,56 @@ function spin(since: number, ns: number): number {
   return now
 }
 
-/** What the holder does between lock and unlock. */
-function inside(asked: number): void {
-  const entered = nowNs()
-  const last = me.get(LAST_HOLDER)
-  if (last !== me.index + 1) {
-    if (last !== 0) handover.note(Math.max(0, entered - me.get(RELEASED_NS)))
-    me.set(LAST_HOLDER, me.index + 1)
-  }
-  me.add(COUNTER)
-  wait.note(entered - asked)
-  acquisitions++
-  spin(entered, hold)
-  me.set(RELEASED_NS, nowNs())
-}
-
 const locks = await machinePeer(peer).open(directory)
 // Not for the figures: whatever is made or compiled at the first time.
 const warm = nowNs() + WARM_UP_NS
 do await locks.unlock(await locks.lock(`warm-${me.index}`))
 while (nowNs() < warm)
 
-const began = me.start()
-const end = began + durationMs * 1e6
-let asked = began
-if (locks.kind === 'sync') {
-  do {
-    const held: unknown = locks.lock(NAME)
-    inside(asked)
-    locks.unlock(held)
-    asked = nowNs()
-    if (asked < end) asked = spin(asked, think)
-  } while (asked < end)
-} else {
-  do {
-    const held: unknown = await locks.lock(NAME)
-    inside(asked)
-    const unlocked = locks.unlock(held)
-    if (unlocked !== undefined) await unlocked
-    asked = nowNs()
-    if (asked < end) asked = spin(asked, think)
-  } while (asked < end)
+async function contend({ holdUs, thinkUs, durationMs }: Stage, counter: number): Promise<HandoverPart> {
+  const [hold, think] = [holdUs * 1000, thinkUs * 1000]
+  const [wait, handover] = [new Distribution(), new Distribution()]
+  let acquisitions = 0
+  /** What the holder does between lock and unlock. */
+  const inside = (asked: number): void => {
+    const entered = nowNs()
+    const last = me.get(LAST_HOLDER)
+    if (last !== me.index + 1) {
+      // The first of a stage follows nobody.
+      if (last !== 0 && me.get(counter) !== 0) handover.note(Math.max(0, entered - me.get(RELEASED_NS)))
+      me.set(LAST_HOLDER, me.index + 1)
+    }
+    me.add(counter)
+    wait.note(entered - asked)
+    acquisitions++
+    spin(entered, hold)
+    me.set(RELEASED_NS, nowNs())
+  }
+  const began = me.start()
+  const end = began + durationMs * 1e6
+  let asked = began
+  if (locks.kind === 'sync') {
+    do {
+      const held: unknown = locks.lock(NAME)
+      inside(asked)
+      locks.unlock(held)
+      asked = nowNs()
+      if (asked < end) asked = spin(asked, think)
+    } while (asked < end)
+  } else {
+    do {
+      const held: unknown = await locks.lock(NAME)
+      inside(asked)
+      const unlocked = locks.unlock(held)
+      if (unlocked !== undefined) await unlocked
+      asked = nowNs()
+      if (asked < end) asked = spin(asked, think)
+    } while (asked < end)
+  }
+  return { acquisitions, began, ended: asked, wait: wait.data, handover: handover.data }
 }
+
+const parts: HandoverPart[] = []
+for (const [i, stage] of stages.entries()) parts.push(await contend(stage, FIRST_COUNTER + i))
 await locks.close?.()
-me.finish({ acquisitions, began, ended: asked, wait: wait.data, handover: handover.data })
+me.finish(parts)

@@ -22,13 +22,15 @@ const ASKING = 0
 const ENTERED_NS = 1
 const COUNTER = 0
 
+const PIECE_MIB = 256
+
 const task = JSON.parse(process.argv[2] ?? '') as RecoveryTask
 const words = openSharedWords(task.address)
 process.once('disconnect', () => process.exit())
 const locks = await machinePeer(task.peer).open(task.directory)
 
 /** Memory that the kernel must give back before the process is gone. */
-const resident = task.role === 'holder' && task.residentMib > 0 ? Buffer.alloc(task.residentMib << 20, 1) : undefined
+const resident = Array.from({ length: Math.ceil(task.residentMib / PIECE_MIB) }, () => Buffer.alloc(Math.min(task.residentMib, PIECE_MIB) * 2 ** 20, 1))
 
 const count = (): void => words.write(COUNTER, words.read(COUNTER) + 1)
 

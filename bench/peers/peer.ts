@@ -26,6 +26,8 @@ export interface Peer {
   readonly scope: 'machine' | 'process'
   /** Undefined if it can run here, else one line that says why not. */
   available(): string | undefined
+  /** Starts what has to run beside, before anybody opens: in the benchmark, not in the processes that it starts. */
+  serve?(directory: string): Promise<AsyncDisposable>
   /** @param directory  on a tmpfs, for lock files; the same for all that are to exclude each other */
   open(directory: string): Locks | Promise<Locks>
 }

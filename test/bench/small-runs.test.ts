@@ -1,37 +1,76 @@
-// A small run of each benchmark, so that none rots. The figures mean nothing here.
+// A small run of each benchmark and of the report, so that none rots. The figures mean nothing here.
 import { execFile } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { BASELINE_LOCKS, Baseline, RECOVERING_LOCKS, UNCONTENDED_CASES } from '../../bench/lib/baseline.js'
 import { TSX_ARGS } from '../../bench/lib/tsx.js'
 
-interface Report {
+interface Question {
   readonly environment: Record<string, unknown>
-  readonly results: readonly { readonly name: string; readonly group: string; readonly median: number; readonly samples: readonly number[] }[]
   readonly skipped: readonly { readonly name: string; readonly why: string }[]
 }
 
-async function smallRun<T = Report>(benchmark: string): Promise<T> {
-  const directory = mkdtempSync(join(tmpdir(), 'locktable-small-'))
-  try {
-    const json = join(directory, 'report.json')
-    const program = fileURLToPath(new URL(`../../bench/${benchmark}.ts`, import.meta.url))
-    await promisify(execFile)(process.execPath, [...TSX_ARGS, program, '--small', '--json', json])
-    return JSON.parse(readFileSync(json, 'utf8')) as T
-  } finally {
-    rmSync(directory, { recursive: true, force: true })
+const QUESTIONS = ['uncontended', 'handover', 'names', 'recovery', 'open']
+
+/** All questions and the report, once, by the command that people use. */
+const directory = mkdtempSync(join(tmpdir(), 'locktable-small-'))
+let answers = new Map<string, Question>()
+let failures: unknown[] = []
+
+beforeAll(async () => {
+  const program = fileURLToPath(new URL('../../bench/main.ts', import.meta.url))
+  const { stderr } = await promisify(execFile)(process.execPath, [...TSX_ARGS, program, '--small', '--out', directory, '--docs', join(directory, 'docs')], { maxBuffer: 1 << 26 })
+    .catch((error: unknown) => error as { stderr: string })
+  const report = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8')) as {
+    answers: { question: string; written: Question; failure?: string }[]
   }
+  failures = report.answers.flatMap(({ question, failure }) => (failure === undefined ? [] : [{ question, failure, stderr }]))
+  answers = new Map(report.answers.map(({ question, written }) => [question, written]))
+}, 240_000)
+
+afterAll(() => rmSync(directory, { recursive: true, force: true }))
+
+function answerOf(question: string): Question {
+  return answers.get(question)!
 }
+
+test('every question is answered', () => {
+  expect(failures).toEqual([])
+  expect([...answers.keys()]).toEqual(expect.arrayContaining(QUESTIONS))
+})
+
+test('the page has a plot for each figure, a row for each headline, and says where it comes from', () => {
+  const html = readFileSync(join(directory, 'report.html'), 'utf8')
+  const { environment, ratios, answers: all } = JSON.parse(readFileSync(join(directory, 'report.json'), 'utf8')) as {
+    environment: { commit: string; kernel: string }
+    ratios: { rows: { measure: string; cells: unknown[] }[]; columns: string[] }
+    answers: { written: { figures: { id: string; points: unknown[]; isMain?: boolean }[]; headlines: unknown[] } }[]
+  }
+  const figures = all.flatMap(({ written }) => written.figures)
+  expect(html.match(/<svg /g)).toHaveLength(figures.length)
+  expect(new Set(figures.map(({ id }) => id)).size).toBe(figures.length)
+  for (const { id, points } of figures) expect(points.length, id).toBeGreaterThan(0)
+  expect(ratios.rows).toHaveLength(all.flatMap(({ written }) => written.headlines).length)
+  for (const { measure, cells } of ratios.rows) {
+    expect(cells, measure).toHaveLength(ratios.columns.length)
+    expect(html).toContain(measure)
+  }
+  expect(html).toContain(environment.commit)
+  expect(html).toContain(environment.kernel)
+  expect(html).not.toMatch(/<(script|link|img)\b/)
+  expect(readdirSync(join(directory, 'docs')).sort()).toEqual(figures.filter(({ isMain }) => isMain).map(({ id }) => `${id}.svg`).sort())
+})
 
 const baseline = Baseline.build()
 const withBaseline = test.skipIf(typeof baseline === 'string')
 
-test('uncontended', async () => {
-  const { environment, results, skipped } = await smallRun('uncontended')
+test('uncontended', () => {
+  interface Row { readonly name: string; readonly median: number; readonly samples: readonly number[] }
+  const { environment, results, skipped } = answerOf('uncontended') as Question & { readonly results: readonly Row[] }
   expect(Object.keys(environment)).toEqual(expect.arrayContaining(['commit', 'date', 'cpu', 'kernel', 'node', 'command']))
   for (const { name, median, samples } of results) {
     expect(samples, name).toHaveLength(3)
@@ -55,11 +94,11 @@ interface HandoverCase {
   }[]
 }
 
-test('hand-over', async () => {
-  const { cases } = await smallRun<{ readonly cases: readonly HandoverCase[] }>('handover')
-  expect(cases).toHaveLength(1)
-  const [{ results, processes }] = cases as [HandoverCase]
-  for (const { name, acquisitions, counter, jain, waitNs, handoverNs } of results) {
+test('hand-over', () => {
+  const { cases } = answerOf('handover') as Question & { readonly cases: readonly HandoverCase[] }
+  expect(cases).toHaveLength(2)
+  const all = cases.flatMap(({ results, processes }) => results.map(result => ({ ...result, processes })))
+  for (const { name, processes, acquisitions, counter, jain, waitNs, handoverNs } of all) {
     expect(acquisitions, name).toBeGreaterThan(0)
     expect(counter, name).toBe(acquisitions)
     expect(waitNs.count, name).toBe(acquisitions)
@@ -67,49 +106,49 @@ test('hand-over', async () => {
     expect(jain, name).toBeGreaterThanOrEqual(1 / processes - 1e-9)
     expect(jain, name).toBeLessThanOrEqual(1 + 1e-9)
   }
-  const names = results.map(({ name }) => name)
+  const names = all.map(({ name }) => name)
   expect(names).toEqual(expect.arrayContaining(['table, lockSync', 'table, await lock', 'lock files, lockSync', 'lock files, await lock']))
   if (typeof baseline !== 'string') expect(names).toEqual(expect.arrayContaining(['robust-mutex', 'rwlock', 'flock']))
-}, 120_000)
+})
 
 interface RecoveryReport {
   readonly cases: readonly { readonly results: readonly { readonly name: string; readonly kills: number; readonly min: number }[] }[]
   readonly counters: readonly { readonly name: string; readonly holders: number; readonly counter: number }[]
 }
 
-test('recovery', async () => {
-  const { cases: [found], counters } = await smallRun<RecoveryReport>('recovery')
+test('recovery', () => {
+  const { cases: [found], counters } = answerOf('recovery') as Question & RecoveryReport
   for (const { name, kills, min } of found!.results) {
     expect(kills, name).toBe(1)
     expect(min, name).toBeGreaterThan(0)
   }
   for (const { name, holders, counter } of counters) expect([holders, counter], name).toEqual([2, 2])
   expect(counters.map(({ name }) => name)).toEqual(expect.arrayContaining(['table, lockSync', 'table, await lock', 'lock files, lockSync']))
-}, 120_000)
+})
 
-test('many names', async () => {
+test('many names', () => {
   interface Row { readonly name: string; readonly names: number; readonly pairs: number; readonly counted?: number; readonly fileBytes: number; readonly inodes: number }
-  const { results } = await smallRun<{ readonly results: readonly Row[] }>('names')
+  const { results } = answerOf('names') as Question & { readonly results: readonly Row[] }
   const rows = results.filter(({ name }) => name === 'table, tryLock by name')
-  expect(rows.map(({ names }) => names)).toEqual([1, 1000])
+  expect(rows.map(({ names }) => names)).toEqual([100, 1000])
   for (const { pairs, counted, inodes, fileBytes } of rows) {
     expect(counted).toBe(pairs)
     expect(inodes).toBe(1)
     expect(fileBytes).toBe(rows[0]!.fileBytes)
   }
   for (const { name, names, inodes } of results) if (name.startsWith('fs-ext')) expect(inodes).toBe(names)
-}, 120_000)
+})
 
-test('opening', async () => {
+test('opening', () => {
   interface Row { readonly name: string; readonly ns: number; readonly closeNs: number; readonly held: number }
-  const { results } = await smallRun<{ readonly results: readonly Row[] }>('open')
+  const { results } = answerOf('open') as Question & { readonly results: readonly Row[] }
   expect(results.map(({ name }) => name)).toEqual(expect.arrayContaining(['table, a new file', 'table, one that is there', 'lock files']))
   for (const { name, ns, held, closeNs } of results) {
     expect(ns, name).toBeGreaterThan(0)
     expect(closeNs, name).toBeGreaterThan(0)
     expect(held, name).toBe(1)
   }
-}, 120_000)
+})
 
 withBaseline.each(BASELINE_LOCKS)('the C baseline hands over its %s and loses no count', async lock => {
   if (typeof baseline === 'string') return

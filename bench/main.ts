@@ -1,0 +1,103 @@
+/**
+ * main.ts: asks all questions, each in a process of its own, and writes the report.
+ *
+ *   npm run bench [-- [--quick|--small] [--out DIRECTORY] [--docs DIRECTORY] [QUESTION ...]]
+ *
+ * Written to --out (default: bench): report.html, a page that needs nothing else, and report.json with all raw figures. With --docs the main plots
+ * are written there too, as SVG, for the README; a run of all questions that is neither quick nor small writes them to docs by default.
+ * A question that fails is reported and the others go on; the exit status is 1 then.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { loadavg, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import type { Written } from './lib/findings.js'
+import { environmentNow } from './lib/report.js'
+import { TSX_ARGS } from './lib/tsx.js'
+import { type Answered, type Report, page } from './report/page.js'
+import { plot } from './report/plot.js'
+import { ratiosOf } from './report/ratios.js'
+
+/** In the order of the page. */
+const QUESTIONS = ['uncontended', 'handover', 'names', 'recovery', 'open'] as const
+const HERE = fileURLToPath(new URL('.', import.meta.url))
+/** Beyond this a question hangs. */
+const PATIENCE_MS = 900_000
+
+/** Ends the question's own children too: they end with their parent. */
+async function run(question: string, args: readonly string[]): Promise<string | undefined> {
+  const child = spawn(process.execPath, [...TSX_ARGS, join(HERE, `${question}.ts`), ...args], { stdio: ['ignore', 'inherit', 'pipe'] })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    said += text
+    process.stderr.write(text)
+  })
+  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+  try {
+    return await new Promise(resolve => {
+      child.once('error', error => resolve(String(error)))
+      child.once('close', (code, signal) => resolve(code === 0 ? undefined : `${whyOf(said)} (${code ?? signal})`))
+    })
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** The line of an uncaught error that names it; the lines around it are code and stack. */
+function whyOf(said: string): string {
+  const lines = said.split('\n')
+  return lines.find(line => /^(\w*Error\b|\[cause\])/.test(line.trim()))?.trim() ?? lines.findLast(line => line.trim() !== '')?.trim() ?? 'it said nothing'
+}
+
+async function ask(question: string, args: readonly string[]): Promise<Answered> {
+  const directory = mkdtempSync(join(tmpdir(), 'locktable-bench-'))
+  try {
+    console.log(`\n---- ${question} ----`)
+    const json = join(directory, `${question}.json`)
+    const failure = await run(question, [...args, '--json', json])
+    const written = existsSync(json) ? JSON.parse(readFileSync(json, 'utf8')) as Written : undefined
+    return { question, written, failure: failure ?? (written === undefined ? 'it wrote no result' : undefined) }
+  } finally {
+    rmSync(directory, { recursive: true, force: true })
+  }
+}
+
+async function write(report: Report, out: string, docs: string | undefined): Promise<void> {
+  const svgs = new Map<string, string>()
+  const figures = report.answers.flatMap(({ written }) => written?.figures ?? [])
+  for (const figure of figures) svgs.set(figure.id, await plot(figure))
+  mkdirSync(out, { recursive: true })
+  const ratios = ratiosOf(report.answers.flatMap(({ written }) => written?.headlines ?? []))
+  writeFileSync(join(out, 'report.json'), JSON.stringify({ ...report, ratios }, undefined, 1) + '\n')
+  writeFileSync(join(out, 'report.html'), page(report, svgs))
+  console.log(`\nwritten: ${join(out, 'report.html')}, ${join(out, 'report.json')}`)
+  if (docs === undefined) return
+  mkdirSync(docs, { recursive: true })
+  const main = figures.filter(({ isMain }) => isMain === true)
+  for (const { id } of main) writeFileSync(join(docs, `${id}.svg`), svgs.get(id)! + '\n')
+  console.log(`written: ${main.map(({ id }) => join(docs, `${id}.svg`)).join(', ')}`)
+}
+
+async function main(): Promise<void> {
+  const { values, positionals } = parseArgs({
+    options: { quick: { type: 'boolean', default: false }, small: { type: 'boolean', default: false }, out: { type: 'string', default: HERE }, docs: { type: 'string' } },
+    allowPositionals: true,
+  })
+  const unknown = positionals.find(question => !QUESTIONS.includes(question as never))
+  if (unknown !== undefined) throw new RangeError(`there is no question "${unknown}"; there are ${QUESTIONS.join(', ')}`)
+  const isWhole = positionals.length === 0 && !values.quick && !values.small
+  const began = performance.now()
+  const environment = environmentNow()
+  const args = [...values.quick ? ['--quick'] : [], ...values.small ? ['--small'] : []]
+  const answers: Answered[] = []
+  for (const question of positionals.length === 0 ? QUESTIONS : positionals) answers.push(await ask(question, args))
+  const loadAtEnd = Math.round((loadavg()[0] ?? 0) * 100) / 100
+  const docs = values.docs ?? (isWhole ? join(HERE, '../docs') : undefined)
+  await write({ environment, loadAtEnd, seconds: (performance.now() - began) / 1000, answers }, values.out, docs)
+  for (const { question, failure } of answers) if (failure !== undefined) console.error(`failed: ${question}: ${failure}`)
+  process.exitCode = answers.some(({ failure }) => failure !== undefined) ? 1 : 0
+}
+
+await main()
