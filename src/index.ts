@@ -3,7 +3,8 @@
  */
 export { LockAbortedError, LockError, type LockErrorCode, type LockErrorDetails, LockTimeoutError } from './errors.js'
 export type { AbandonedNotice, LockGuard, LockMode, TableGuard } from './lock/guard.js'
-export type { LockHandle, LockOptions, LockSyncOptions, TryLockOptions } from './lock/handle.js'
+export type { LockHandle } from './lock/handle.js'
+export type { LockOptions, LockSyncOptions, TryLockOptions } from './lock/lock-options.js'
 export type { HolderReport, ParticipantReport, ParticipantState, SlotReport, TableReport, WaiterReport } from './lock/inspect.js'
 export type { LockSet, NamedLock } from './lock/lock-set.js'
 export type { LockName, LockSpace } from './lock/space.js'

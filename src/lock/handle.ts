@@ -1,48 +1,23 @@
 /**
  * handle.ts: a name hashed once, and the ways to lock it. The fast path is here.
  */
-import { checkOneOf, checkSignal, checkTimeoutMs } from '../check.js'
 import { LockAbortedError, LockError, LockTimeoutError } from '../errors.js'
 import { coarseNow, nowMs, refreshCoarseNow } from './clock.js'
-import { type LockMode, TableGuard } from './guard.js'
+import { forgetAbort, hearAbort } from './aborts.js'
+import { TableGuard } from './guard.js'
 import { holderPids } from './holders.js'
 import {
   MODE_EXCLUSIVE, MODE_SHARED, NAME_IS_BYTES, NAME_IS_CUT, NAME_LENGTH_MASK, SLOT, SLOT_NAME_BYTES, WORD_BYTES,
 } from './layout.js'
+import {
+  LOCK_KEYS, type LockOptions, type LockSyncOptions, NO_OPTIONS, type ParsedOptions, SYNC_KEYS, TRY_KEYS, type TryLockOptions, parseMode, parseOptions,
+} from './lock-options.js'
 import type { Notice } from './notices.js'
 import type { Session } from './session.js'
 import type { LockSpace } from './space.js'
 import { ENTERED, type Protocol } from './protocol.js'
 import type { LockRequest, Waiters } from './waiters.js'
 
-export interface TryLockOptions {
-  /** Default `'exclusive'`. */
-  readonly mode?: LockMode | undefined
-  /**
-   * Guards that the calling task holds. The request is refused if it can never be granted beside them (`LOCK_DEADLOCK`) or comes out
-   * of the rank order of the spaces (`LOCK_ORDER`).
-   */
-  readonly holding?: readonly TableGuard[] | undefined
-}
-
-export interface LockSyncOptions extends TryLockOptions {
-  /** Milliseconds, 0 to 2^31-1, on the monotonic clock, from the call; 0 tries once. Default: no limit. */
-  readonly timeoutMs?: number | undefined
-}
-
-export interface LockOptions extends LockSyncOptions {
-  /** Ends the wait with LockAbortedError (`LOCK_ABORTED`, `cause` is the reason). Does not end a hold. */
-  readonly signal?: AbortSignal | undefined
-}
-
-interface Parsed {
-  readonly mode: number
-  readonly timeoutMs: number
-  readonly signal: AbortSignal | undefined
-}
-
-const MODES = ['exclusive', 'shared'] as const
-const UNLIMITED: Parsed = { mode: MODE_EXCLUSIVE, timeoutMs: Infinity, signal: undefined }
 const DESCRIPTION_MASK = NAME_LENGTH_MASK | NAME_IS_BYTES | NAME_IS_CUT
 
 /** Made by LockSpace.handle(); cheap to keep, has nothing to close. */
@@ -98,7 +73,7 @@ export class LockHandle {
       const free = this.#enterFree()
       if (free !== undefined) return free
     }
-    const mode = options === undefined ? MODE_EXCLUSIVE : this.#parseMode(options, TRY_KEYS)
+    const mode = options === undefined ? MODE_EXCLUSIVE : this.#modeOf(options)
     if (mode === MODE_SHARED && this.session.failure === undefined && this.#waiters.isClear(this.index)) return this.#tryShared()
     return this.#tryMode(mode)
   }
@@ -118,7 +93,7 @@ export class LockHandle {
         const free = this.#enterFree()
         if (free !== undefined) return Promise.resolve(free)
       }
-      const parsed = options === undefined ? UNLIMITED : this.#parse(options, LOCK_KEYS)
+      const parsed = options === undefined ? NO_OPTIONS : this.#parse(options, LOCK_KEYS)
       if (parsed.signal?.aborted) throw this.#aborted(parsed.signal, 0)
       const guard = this.#tryMode(parsed.mode)
       if (guard !== undefined) return Promise.resolve(guard)
@@ -136,7 +111,7 @@ export class LockHandle {
    * @throws as lock(), and `LOCK_DEADLOCK` when a task of this very thread is in the way
    */
   lockSync(options?: LockSyncOptions): TableGuard {
-    const { mode, timeoutMs } = options === undefined ? UNLIMITED : this.#parse(options, SYNC_KEYS)
+    const { mode, timeoutMs } = options === undefined ? NO_OPTIONS : this.#parse(options, SYNC_KEYS)
     const guard = this.#tryMode(mode)
     if (guard !== undefined) return guard
     const held = this.session.waiters.heldMode(this.index)
@@ -251,7 +226,7 @@ export class LockHandle {
     words[this.slot + SLOT.NAME_META] = this.#description
   }
 
-  #wait(parsed: Parsed): Promise<TableGuard> {
+  #wait(parsed: ParsedOptions): Promise<TableGuard> {
     return new Promise((resolve, reject) => {
       const { waiters } = this.session
       const began = nowMs()
@@ -290,27 +265,16 @@ export class LockHandle {
     })
   }
 
-  /** Checks the names of the options, the mode, and the guards against it. */
-  #parseMode(options: TryLockOptions, known: ReadonlySet<string>): number {
-    if (typeof options !== 'object' || options === null) throw new TypeError('options must be an object')
-    for (const key in options) {
-      if (key !== 'mode' && !known.has(key)) throw new TypeError(`options has no option "${key}" (known: ${[...known].join(', ')})`)
-    }
-    const { mode, holding } = options
-    const wanted = mode === 'shared' ? MODE_SHARED : MODE_EXCLUSIVE
-    if (mode !== undefined) checkOneOf(mode, MODES, 'options.mode')
-    if (holding !== undefined) this.#checkHolding(holding, wanted)
-    return wanted
+  #modeOf(options: TryLockOptions): number {
+    const mode = parseMode(options, TRY_KEYS)
+    if (options.holding !== undefined) this.#checkHolding(options.holding, mode)
+    return mode
   }
 
-  #parse(options: LockOptions, known: ReadonlySet<string>): Parsed {
-    const mode = this.#parseMode(options, known)
-    const { timeoutMs, signal } = options
-    return {
-      mode,
-      timeoutMs: timeoutMs === undefined || timeoutMs === Infinity ? Infinity : checkTimeoutMs(timeoutMs, 'options.timeoutMs'),
-      signal: signal === undefined ? undefined : checkSignal(signal, 'options.signal'),
-    }
+  #parse(options: LockOptions, known: ReadonlySet<string>): ParsedOptions {
+    const parsed = parseOptions(options, known)
+    if (options.holding !== undefined) this.#checkHolding(options.holding, parsed.mode)
+    return parsed
   }
 
   #checkHolding(holding: readonly TableGuard[], mode: number): void {
@@ -346,29 +310,3 @@ export class LockHandle {
     return new LockAbortedError(`the wait for ${this.#quoted} was aborted`, { path: this.#path, waitedMs, cause: signal?.reason })
   }
 }
-
-/**
- * One listener for all waits under a signal: Node takes more than ten for a leak.
- */
-const aborts = new WeakMap<AbortSignal, Set<() => void>>()
-
-function onAnyAbort(this: AbortSignal): void {
-  for (const onAbort of [...aborts.get(this) ?? []]) onAbort()
-}
-
-function hearAbort(signal: AbortSignal, onAbort: () => void): void {
-  let waits = aborts.get(signal)
-  if (waits === undefined) aborts.set(signal, waits = new Set())
-  if (waits.size === 0) signal.addEventListener('abort', onAnyAbort)
-  waits.add(onAbort)
-}
-
-function forgetAbort(signal: AbortSignal, onAbort: () => void): void {
-  const waits = aborts.get(signal)
-  if (waits?.delete(onAbort) && waits.size === 0) signal.removeEventListener('abort', onAnyAbort)
-}
-
-const TRY_KEYS: ReadonlySet<string> = new Set<keyof TryLockOptions>(['mode', 'holding'])
-const SYNC_KEYS: ReadonlySet<string> = new Set<keyof LockSyncOptions>(['mode', 'holding', 'timeoutMs'])
-const LOCK_KEYS: ReadonlySet<string> = new Set<keyof LockOptions>(['mode', 'holding', 'timeoutMs', 'signal'])
-

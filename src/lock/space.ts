@@ -3,7 +3,8 @@
  * can arise from two names that happen to share a slot.
  */
 import type { TableGuard } from './guard.js'
-import { LockHandle, type LockOptions, type LockSyncOptions, type TryLockOptions } from './handle.js'
+import { LockHandle } from './handle.js'
+import type { LockOptions, LockSyncOptions, TryLockOptions } from './lock-options.js'
 import { NAME_LIMIT, hashBytes, hashString, slotIndexOf } from './hash.js'
 import { slotWord } from './layout.js'
 import type { SpaceShape } from './region.js'

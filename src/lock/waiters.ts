@@ -1,5 +1,6 @@
 /**
- * waiters.ts: what one process holds and waits for, slot by slot, and its sleep.
+ * waiters.ts: what one process holds and waits for, slot by slot, and its sleep. One class, though long: every part of it changes #holds and
+ * the queues together, and that order is what matters.
  *
  * Shared memory knows a process as one holder or one waiter of a slot. Here its tasks share that: only the first in and the
  * last out touch the slot, and tasks queue in strict order, a shared one behind an exclusive one that came before it.
