@@ -136,8 +136,8 @@ export class LockHandle {
 
   /**
    * Has the name been locked exclusively since `version` was read from a guard or handle of it? Takes no lock. It may report a
-   * change that was none (a name in the same slot, a holder that has not yet changed anything); it never hides one. What the caller
-   * itself holds exclusively counts from its own version on.
+   * change that was none (a name in the same slot, a holder that has not yet changed anything); it never hides one. The version of an
+   * exclusive guard stands for what that hold leaves behind: only its holder, or who reads after its release, can rely on it.
    */
   changedSince(version: bigint): boolean {
     if (typeof version !== 'bigint') throw new TypeError('version must be a bigint')

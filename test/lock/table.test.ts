@@ -185,7 +185,8 @@ describe('guards', () => {
     expect(handle.changedSince(guard.version)).toBe(false)
     expect(table.handle('a').changedSince(before)).toBe(true)
     const other = await open(table.path)
-    expect(other.handle('a').changedSince(guard.version)).toBe(true) // somebody is inside
+    expect(other.handle('a').changedSince(guard.version)).toBe(false) // it stands for what this hold leaves behind
+    expect(other.handle('a').changedSince(other.handle('a').version)).toBe(true) // and this for what was there before
     guard.release()
     expect(other.handle('a').changedSince(guard.version)).toBe(false)
     ;(await other.lock('a', { mode: 'shared' })).release()
