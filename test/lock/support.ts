@@ -12,6 +12,11 @@ afterEach(async () => {
   for (let cleanup = cleanups.pop(); cleanup !== undefined; cleanup = cleanups.pop()) await cleanup()
 })
 
+/** Runs `action` after the test, the latest first. */
+export function cleanUp(action: () => Promise<void> | void): void {
+  cleanups.push(action)
+}
+
 /** A directory on tmpfs that is removed after the test. */
 export function temporaryDirectory(): string {
   const directory = mkdtempSync('/dev/shm/locktable-test-')
@@ -47,7 +52,7 @@ export async function codeOf(action: () => unknown): Promise<string> {
 }
 
 export interface Order {
-  readonly verb: 'lock' | 'try' | 'sync' | 'release' | 'downgrade' | 'close' | 'exit' | 'throw' | 'evicted' | 'query' | 'steal' | 'request' | 'hold-request'
+  readonly verb: 'lock' | 'try' | 'sync' | 'release' | 'upgrade' | 'downgrade' | 'close' | 'exit' | 'throw' | 'evicted' | 'query' | 'steal' | 'request' | 'hold-request'
   readonly name?: string
   readonly mode?: 'exclusive' | 'shared'
   readonly timeoutMs?: number
@@ -87,14 +92,22 @@ export class Peer {
     this.process.send(order)
   }
 
+  get hasAnswered(): boolean {
+    return this.#answers.length > 0
+  }
+
   async answer(): Promise<string> {
-    await until(() => this.#answers.length > 0 || this.process.exitCode !== null || this.process.signalCode !== null)
+    await until(() => this.hasAnswered || this.process.exitCode !== null || this.process.signalCode !== null)
     return this.#answers.shift() ?? `ended with ${await this.exited}`
   }
 
   async ask(order: Order): Promise<string> {
     this.tell(order)
     return await this.answer()
+  }
+
+  async die(): Promise<void> {
+    await this.kill()
   }
 
   async kill(): Promise<void> {

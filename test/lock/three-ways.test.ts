@@ -1,0 +1,138 @@
+/** One table of scenarios, played three ways: by openings in one thread, in worker threads, and in processes. */
+import { Worker } from 'node:worker_threads'
+import { describe, expect, test } from 'vitest'
+import { type LockTable } from '../../src/index.js'
+import { obeyer } from './fixtures/obey.js'
+import { SCENARIOS, type Scenario } from './fixtures/scenarios.js'
+import { type Order, Peer, cleanUp, open, until } from './support.js'
+
+interface Actor {
+  readonly pid: number
+  tell(order: Order): void
+  answer(): Promise<string>
+  /** There is an answer that nobody has taken yet. */
+  readonly hasAnswered: boolean
+  die(): Promise<void>
+}
+
+class Player implements Actor {
+  readonly pid = process.pid
+  readonly #answers: string[] = []
+  readonly #table: LockTable
+  readonly #obey: (order: Order) => Promise<string>
+
+  private constructor(table: LockTable) {
+    this.#table = table
+    this.#obey = obeyer(table, text => this.#answers.push(text))
+  }
+
+  static async start(path: string): Promise<Player> {
+    return new Player(await open(path))
+  }
+
+  tell(order: Order): void {
+    void this.#obey(order).then(text => this.#answers.push(text))
+  }
+
+  get hasAnswered(): boolean {
+    return this.#answers.length > 0
+  }
+
+  async answer(): Promise<string> {
+    await until(() => this.hasAnswered)
+    return this.#answers.shift() ?? ''
+  }
+
+  /** A table that is closed with a hold counts as dead. */
+  async die(): Promise<void> {
+    await this.#table.close()
+  }
+}
+
+class Thread implements Actor {
+  readonly pid = process.pid
+  readonly #answers: string[] = []
+  readonly #worker: Worker
+
+  private constructor(path: string) {
+    this.#worker = new Worker(new URL('./fixtures/table-thread.mjs', import.meta.url), { workerData: path, execArgv: [] })
+    this.#worker.on('message', (text: string) => this.#answers.push(text))
+    this.#worker.on('error', error => this.#answers.push(String(error)))
+    cleanUp(() => this.die())
+  }
+
+  static async start(path: string): Promise<Thread> {
+    const thread = new Thread(path)
+    expect(await thread.answer()).toBe('ready')
+    return thread
+  }
+
+  tell(order: Order): void {
+    this.#worker.postMessage(order)
+  }
+
+  get hasAnswered(): boolean {
+    return this.#answers.length > 0
+  }
+
+  async answer(): Promise<string> {
+    await until(() => this.hasAnswered)
+    return this.#answers.shift() ?? ''
+  }
+
+  async die(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}
+
+const WAYS: Readonly<Record<string, (path: string) => Promise<Actor>>> = {
+  'in one thread': path => Player.start(path),
+  'in worker threads': path => Thread.start(path),
+  'in processes': path => Peer.start(path),
+}
+
+/** In which order is not promised; one after the other is. */
+async function takeTurns(actors: readonly Actor[], says: string, then: Order, label: string): Promise<void> {
+  const left = new Set(actors)
+  while (left.size > 0) {
+    await until(() => [...left].some(actor => actor.hasAnswered))
+    const inside = [...left].filter(actor => actor.hasAnswered)
+    expect(inside.length, label).toBe(1)
+    expect(await inside[0]!.answer(), label).toBe(says)
+    left.delete(inside[0]!)
+    inside[0]!.tell(then)
+    expect(await inside[0]!.answer(), label).toBe('true')
+  }
+}
+
+async function play({ steps }: Scenario, start: (path: string) => Promise<Actor>): Promise<void> {
+  const observer = await open(undefined, { spaces: [{ name: 'default', slots: 64 }] })
+  const actors = await Promise.all([0, 1, 2].map(() => start(observer.path)))
+  const waiting = (): number => observer.inspectName('a').waiters.length
+  for (const [i, step] of steps.entries()) {
+    const label = `step ${i}: ${JSON.stringify(step)}`
+    if ('turns' in step) {
+      await takeTurns(step.turns.map(who => actors[who]!), step.says, step.then, label)
+      continue
+    }
+    const actor = actors[step.who]!
+    if ('begins' in step) {
+      const before = waiting()
+      actor.tell(step.begins)
+      await until(() => waiting() > before)
+    } else if ('dies' in step) {
+      await actor.die()
+    } else {
+      if ('does' in step) actor.tell(step.does)
+      expect(await actor.answer(), label).toBe(step.says.replace('DEAD0', String(actors[0]!.pid)))
+    }
+  }
+  expect((await observer.check({ settleMs: 5 })).filter(({ severity }) => severity === 'broken')).toEqual([])
+}
+
+describe.each(Object.keys(WAYS))('%s', way => {
+  const isOneThread = way === 'in one thread'
+  test.each(Object.keys(SCENARIOS).filter(name => !(isOneThread && SCENARIOS[name]!.blocks)))('%s', async name => {
+    await play(SCENARIOS[name]!, WAYS[way]!)
+  })
+})
