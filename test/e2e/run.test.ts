@@ -5,9 +5,9 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { MAIN, Run, hasScript, hasSetpriv, locktable, onTerminal, open, place, processState, start, until } from './support.js'
 
-/** A shell command that waits for a file: what a test makes to let it go on. */
+/** A shell command that waits for a file, which a test makes to let it go on, or for the end of the test: orphans do not stay. */
 const gate = (): string => join(place.directory, 'go')
-const atGate = (): string => `while test ! -e ${gate()}; do sleep 0.01; done`
+const atGate = (): string => `while test -d ${place.directory} -a ! -e ${gate()}; do sleep 0.01; done`
 const openGate = (): void => {
   writeFileSync(gate(), '')
 }
