@@ -35,6 +35,8 @@ const layers = [
   ['table', below],
   ['escape', ['hash', ...root]],
   ['flock-queue', ['escape', 'clock', 'native', ...root]],
+  ['flock-guard', ['guard', 'escape', 'flock-queue', ...root]],
+  ['flock-request', ['escape', 'hash', 'flock-queue', ...root]],
   ['flock', below],
 ]
 

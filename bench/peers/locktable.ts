@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path'
 import { LockFiles, LockTable, type LockHandle, type TableGuard } from '../../src/index.js'
-import type { LockFileGuard } from '../../src/lock/flock.js'
+import type { LockFileGuard } from '../../src/lock/flock-guard.js'
 import type { AsyncLocks, Peer, SyncLocks } from './peer.js'
 
 /** By name as the others, but hashed once: the way that the documentation recommends. */

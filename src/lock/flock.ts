@@ -7,19 +7,16 @@
  * A guard is the lock table's, with what flock cannot know left undefined: whether the previous holder died, and how often the
  * lock was taken. A holder's death frees the lock once all its threads have ended, as in the table.
  */
-import type { LockGuard } from './guard.js'
 import { mkdir, realpath, stat, statfs } from 'node:fs/promises'
-import { readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkPath, checkSignal, checkTimeoutMs } from '../check.js'
-import { LockAbortedError, LockError, LockTimeoutError } from '../errors.js'
+import { checkBoolean, checkInteger, checkOptions, checkPath } from '../check.js'
+import { LockError } from '../errors.js'
 import { lockFilePath, type LockFileName } from './escape.js'
-import { LockFileQueue, refusal, type FileHold, type FileWaiter, type NativeLockfile } from './flock-queue.js'
-import { NAME_LIMIT } from './hash.js'
+import { LockFileGuard } from './flock-guard.js'
+import { LockFileQueue, refusal, type FileHold, type NativeLockfile } from './flock-queue.js'
+import { abortedError, checkRequest, PendingLockFile, timeoutError } from './flock-request.js'
+import type { LockFileOptions, LockFileRequest, LockFileSyncOptions, TryLockFileOptions } from './flock-request.js'
 import { loadNative } from './native.js'
-
-export type { LockFileName } from './escape.js'
-export type { NativeLockfile } from './flock-queue.js'
 
 export interface LockFilesOptions {
   /** Make the directory (0755) and its parents if they are missing. Default: true. */
@@ -30,194 +27,11 @@ export interface LockFilesOptions {
   readonly fileMode?: number | undefined
 }
 
-export interface TryLockFileOptions {
-  /** Default: 'exclusive'. */
-  readonly mode?: 'exclusive' | 'shared' | undefined
-}
-
-export interface LockFileSyncOptions extends TryLockFileOptions {
-  /** Milliseconds, 0 … 2^31-1, monotonic, from the call. 0 tries once. Default: no limit. */
-  readonly timeoutMs?: number | undefined
-}
-
-export interface LockFileOptions extends LockFileSyncOptions {
-  /** Ends the wait when it aborts. It has no power over a lock that is held. */
-  readonly signal?: AbortSignal | undefined
-}
-
-interface Request {
-  readonly name: LockFileName
-  readonly exclusive: boolean
-  readonly timeoutMs: number
-  readonly signal: AbortSignal | undefined
-}
-
 const TMPFS_MAGIC = 0x01021994
 const WRITABLE_BY_EVERYBODY = 0o002
 
 /** The queues of this thread by path, whichever LockFiles they came through: they are the same files. */
 const queues = new Map<string, LockFileQueue>()
-
-/** Who holds the file: `FLOCK ADVISORY WRITE pid major:minor:inode 0 EOF` in /proc/locks. Best effort, none if in doubt. */
-function holderPids(path: string): number[] {
-  try {
-    const { dev, ino } = statSync(path, { bigint: true })
-    const major = ((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn)
-    const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n)
-    const hex = (value: bigint): string => value.toString(16).padStart(2, '0')
-    const pattern = new RegExp(`^\\d+: FLOCK +ADVISORY +\\w+ +(\\d+) ${hex(major)}:${hex(minor)}:${ino} `, 'gm')
-    const pids = [...readFileSync('/proc/locks', 'latin1').matchAll(pattern)].map((match) => Number(match[1]))
-    return [...new Set(pids)].filter((pid) => pid > 0)
-  } catch {
-    return []
-  }
-}
-
-/**
- * A lock that is held. Release it in the thread that took it.
- *
- * Not released: held until the thread or the process ends.
- */
-export class LockFileGuard implements LockGuard {
-  readonly name: LockFileName
-  readonly mode: 'exclusive' | 'shared'
-  /** flock does not tell whether the previous holder died. */
-  readonly abandoned: undefined = undefined
-  /** flock does not count. */
-  readonly version: undefined = undefined
-  readonly #queue: LockFileQueue
-  readonly #hold: FileHold
-  readonly #live: Set<LockFileGuard>
-  #isReleased = false
-  #lost: LockError | undefined
-  #controller: AbortController | undefined
-
-  /** @internal */
-  constructor(name: LockFileName, queue: LockFileQueue, hold: FileHold, live: Set<LockFileGuard>) {
-    this.name = name
-    this.mode = hold.exclusive ? 'exclusive' : 'shared'
-    this.#queue = queue
-    this.#hold = hold
-    this.#live = live
-    live.add(this)
-  }
-
-  /**
-   * False once it is released, its LockFiles is closed, or somebody else has removed the lock file.
-   *
-   * Cost: looks at the file each time, two system calls.
-   */
-  get isHeld(): boolean {
-    return !this.#isReleased && this.#lost === undefined && this.#look()
-  }
-
-  #look(): boolean {
-    try {
-      if (this.#queue.isCurrent(this.#hold)) return true
-      this.#lose(new LockError('LOCK_LOST', `the lock file ${this.#queue.path} was removed while it was held`, { path: this.#queue.path }))
-    } catch (error) {
-      this.#lose(new LockError('LOCK_LOST', `the lock file ${this.#queue.path} cannot be seen any more`, { path: this.#queue.path, cause: error }))
-    }
-    return false
-  }
-
-  /** Aborts when the lock is known to be lost: when this or `isHeld` is read (nothing watches the file), or at close(). */
-  get signal(): AbortSignal {
-    this.#controller ??= new AbortController()
-    if (this.#lost !== undefined) this.#controller.abort(this.#lost)
-    else if (!this.#isReleased) this.#look()
-    return this.#controller.signal
-  }
-
-  /** Synchronous. The last one out removes the file. @returns false if it is known to be lost, or was released before */
-  release(): boolean {
-    if (this.#isReleased) return false
-    this.#isReleased = true
-    this.#live.delete(this)
-    this.#queue.leave(this.#hold)
-    return this.#lost === undefined
-  }
-
-  [Symbol.dispose](): void {
-    this.release()
-  }
-
-  /** @internal The end of a guard whose LockFiles is closed. */
-  close(reason: LockError): void {
-    this.release()
-    this.#lose(reason)
-  }
-
-  #lose(reason: LockError): void {
-    this.#lost ??= reason
-    this.#controller?.abort(this.#lost)
-  }
-}
-
-/** A request in the queue, with its clock and its signal. */
-class Pending implements FileWaiter {
-  readonly exclusive: boolean
-  readonly #queue: LockFileQueue
-  readonly #signal: AbortSignal | undefined
-  readonly #timeoutMs: number
-  readonly #settle: (outcome: FileHold | LockError) => void
-  readonly #startedMs = performance.now()
-  #timer: NodeJS.Timeout | undefined
-  #isSettled = false
-
-  constructor(request: Request, queue: LockFileQueue, settle: (outcome: FileHold | LockError) => void) {
-    this.exclusive = request.exclusive
-    this.#queue = queue
-    this.#signal = request.signal
-    this.#timeoutMs = request.timeoutMs
-    this.#settle = settle
-  }
-
-  start(): void {
-    this.#queue.enqueue(this)
-    if (this.#isSettled) return
-    if (this.#timeoutMs >= 0) this.#timer = setTimeout(() => this.#onTimeout(), Math.ceil(this.#timeoutMs))
-    this.#signal?.addEventListener('abort', this.#onAbort)
-  }
-
-  grant(hold: FileHold): void {
-    this.#end(hold)
-  }
-
-  fail(error: LockError): void {
-    this.#end(error)
-  }
-
-  /** Leaves the queue, then fails. */
-  giveUp(error: LockError): void {
-    if (this.#isSettled) return
-    this.#end(error)
-    this.#queue.remove(this)
-  }
-
-  readonly #onAbort = (): void => this.giveUp(abortedError(this.#signal, this.#queue.path, performance.now() - this.#startedMs))
-
-  #onTimeout(): void {
-    this.giveUp(timeoutError(this.#queue.path, performance.now() - this.#startedMs))
-  }
-
-  #end(outcome: FileHold | LockError): void {
-    this.#isSettled = true
-    clearTimeout(this.#timer)
-    this.#signal?.removeEventListener('abort', this.#onAbort)
-    this.#settle(outcome)
-  }
-}
-
-function timeoutError(path: string, waitedMs: number): LockTimeoutError {
-  const pids = holderPids(path)
-  const holders = pids.length === 0 ? '' : `, held by process ${pids.join(', ')}`
-  return new LockTimeoutError(`no lock on ${path} within ${Math.round(waitedMs)} ms${holders}`, { path, waitedMs, holderPids: pids })
-}
-
-function abortedError(signal: AbortSignal | undefined, path: string, waitedMs: number): LockAbortedError {
-  return new LockAbortedError(`the wait for ${path} was aborted`, { path, waitedMs, cause: signal?.reason })
-}
 
 /**
  * Locks by name in one directory.
@@ -230,7 +44,7 @@ export class LockFiles {
   readonly #native: NativeLockfile
   readonly #fileMode: number
   readonly #guards = new Set<LockFileGuard>()
-  readonly #pending = new Set<Pending>()
+  readonly #pending = new Set<PendingLockFile>()
   #isClosed = false
 
   private constructor(native: NativeLockfile, directory: string, fileMode: number) {
@@ -284,7 +98,7 @@ export class LockFiles {
       return guard
     }
     return await new Promise((resolve, reject) => {
-      const pending = new Pending(request, queue, (outcome) => {
+      const pending = new PendingLockFile(request, queue, (outcome) => {
         this.#pending.delete(pending)
         if (outcome instanceof LockError) reject(outcome)
         else resolve(new LockFileGuard(name, queue, outcome, this.#guards))
@@ -350,7 +164,7 @@ export class LockFiles {
     return queue
   }
 
-  #try(request: Request, queue: LockFileQueue): LockFileGuard | undefined {
+  #try(request: LockFileRequest, queue: LockFileQueue): LockFileGuard | undefined {
     try {
       const hold = queue.tryEnter(request.exclusive)
       return hold === undefined ? undefined : new LockFileGuard(request.name, queue, hold, this.#guards)
@@ -366,17 +180,4 @@ function openingError(cause: unknown, path: string): LockError {
   if (errno === 'ENOENT') return new LockError('TABLE_MISSING', `there is no directory ${path}`, { path, cause })
   if (errno === 'EEXIST' || errno === 'ENOTDIR') return new LockError('TABLE_FOREIGN', `${path} is not a directory`, { path, cause })
   return refusal(cause, path)
-}
-
-function checkRequest(name: LockFileName, options: LockFileOptions | undefined, known: readonly (keyof LockFileOptions)[]): Request {
-  const isBytes = name instanceof Uint8Array
-  if (!isBytes && typeof name !== 'string') throw new TypeError('name must be a string or a Uint8Array')
-  if (name.length === 0 || name.length > NAME_LIMIT) throw new RangeError(`name must have 1 to ${NAME_LIMIT} ${isBytes ? 'bytes' : 'code units'}, not ${name.length}`)
-  const { mode, timeoutMs, signal } = checkOptions<LockFileOptions>(options, known, 'options')
-  return {
-    name,
-    exclusive: mode === undefined || checkOneOf(mode, ['exclusive', 'shared'], 'options.mode') === 'exclusive',
-    timeoutMs: timeoutMs === undefined ? -1 : checkTimeoutMs(timeoutMs, 'options.timeoutMs'),
-    signal: signal === undefined ? undefined : checkSignal(signal, 'options.signal'),
-  }
 }

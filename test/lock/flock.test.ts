@@ -4,7 +4,9 @@ import { existsSync, mkdirSync, promises, readdirSync, rmSync, symlinkSync, unli
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { LockFiles, type LockFileGuard, type NativeLockfile } from '../../src/lock/flock.js'
+import { LockFiles } from '../../src/lock/flock.js'
+import type { LockFileGuard } from '../../src/lock/flock-guard.js'
+import type { NativeLockfile } from '../../src/lock/flock-queue.js'
 import { loadNative } from '../../src/lock/native.js'
 import { lockFileCount, temporaryDirectory, threadCount, until } from './flock-support.js'
 
