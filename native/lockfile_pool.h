@@ -11,8 +11,9 @@
  * HOW A REQUEST IS WITHDRAWN
  *   A thread in flock(2) is interrupted by a signal whose handler does nothing, without SA_RESTART. A signal that comes
  *   between the thread's last look at the request and the system call is lost, so the minder sends it again every
- *   millisecond until the thread has let go; so it lives as long as any request does. A request that is withdrawn owns its file until then, and closes it: what the
- *   kernel grants meanwhile lasts from the system call's return to that close, and is seen by nobody here.
+ *   millisecond until the thread has let go; so it lives as long as any request does. A request that is withdrawn owns its file
+ *   until then, and closes it: what the kernel grants meanwhile lasts from the system call's return to that close, and is seen
+ *   by nobody here.
  *   The signal is a free real-time one. If none is free, every request is tried by the minder instead.
  *
  * STATES (written under the pool's mutex)
@@ -44,6 +45,7 @@
 #include <unistd.h>
 
 #include "condition.h"
+#include "interrupt_signal.h"
 
 namespace lockfile {
 
@@ -117,42 +119,9 @@ class Pool {
   bool stopping_ = false;
 };
 
-/* ---- The signal that interrupts flock(2): installed while any environment has a pool. ---- */
-
-inline std::mutex signalMutex;
-inline int signalUsers = 0;
-inline int signalNumber = 0;
-
-inline void interruptNothing(int) {}
-
-inline int acquireSignal() {
-  std::lock_guard<std::mutex> lock(signalMutex);
-  if (signalUsers++ > 0) return signalNumber;
-  // From the top: C libraries and runtimes take theirs from the bottom.
-  for (int number = SIGRTMAX - 1; number > SIGRTMIN; number--) {
-    struct sigaction present {};
-    if (sigaction(number, nullptr, &present) != 0 || (present.sa_flags & SA_SIGINFO) || present.sa_handler != SIG_DFL) continue;
-    struct sigaction ours {};
-    ours.sa_handler = interruptNothing;
-    if (sigaction(number, &ours, nullptr) == 0) return signalNumber = number;
-  }
-  return signalNumber = 0;
-}
-
-/** The handler's code goes away with the last environment, so the handler must. */
-inline void releaseSignal() {
-  std::lock_guard<std::mutex> lock(signalMutex);
-  if (--signalUsers > 0 || signalNumber == 0) return;
-  struct sigaction present {};
-  if (sigaction(signalNumber, nullptr, &present) == 0 && present.sa_handler == interruptNothing) signal(signalNumber, SIG_DFL);
-  signalNumber = 0;
-}
-
 inline int flockOnce(int fd, bool exclusive, bool wait) {
   return flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | (wait ? 0 : LOCK_NB)) == 0 ? 0 : errno;
 }
-
-/* ---- The pool ---- */
 
 inline Pool::Pool(std::function<void()> ring) : ring_(std::move(ring)), signal_(acquireSignal()) {}
 
