@@ -31,6 +31,7 @@ const layers = [
   ['lock-set', below],
   ['inspect', below],
   ['audit', below],
+  ['observer', below],
   ['web-locks', below],
   ['table', below],
   ['escape', ['hash', ...root]],

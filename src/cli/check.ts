@@ -3,7 +3,7 @@
  */
 import { type Command, Option } from 'commander'
 import type { Finding } from '../index.js'
-import { type TableOptions, addTableOptions, openTable, parseSeconds } from './common.js'
+import { type TableOptions, addTableOptions, observeTable, parseSeconds } from './common.js'
 import { EXIT, exitHelp } from './exit-codes.js'
 import { json, paint, print, table as printTable, visible } from './output.js'
 
@@ -43,7 +43,7 @@ export function addCheck(program: Command): void {
 }
 
 async function check(options: CheckOptions): Promise<void> {
-  const table = await openTable(options, { watch: false, label: 'locktable check' })
+  const table = observeTable(options)
   try {
     const findings = await table.check({ settleMs: options.settle })
     if (options.json) print(json({ path: table.path, findings }))
@@ -51,7 +51,7 @@ async function check(options: CheckOptions): Promise<void> {
     else print(`${visible(table.path)} keeps its invariants: ${table.spaces.reduce((sum, space) => sum + space.slotCount, 0)} slots`)
     if (findings.length > 0) process.exitCode = EXIT.CONFLICT
   } finally {
-    await table.close()
+    table.close()
   }
 }
 

@@ -3,7 +3,7 @@
  */
 import { existsSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { LockError, type LockSpace, LockTable, type OpenOptions } from '../index.js'
+import { LockError, LockTable, type OpenOptions, type TableObserver } from '../index.js'
 import { UsageError } from './exit-codes.js'
 
 /** What every command that opens a table understands, before or behind the command's name. */
@@ -41,6 +41,11 @@ export function openTable(options: TableOptions, more: OpenOptions): Promise<Loc
   return LockTable.open(tablePath(options), { create: false, requireTmpfs: false, ownerUid: options.trustOwner, ...more })
 }
 
+/** Looks at an existing table without joining it. */
+export function observeTable(options: TableOptions): TableObserver {
+  return LockTable.observe(tablePath(options), { ownerUid: options.trustOwner })
+}
+
 /** Opens the table, or makes it; a new one only in memory, unless another place was asked for. */
 export async function openOrMakeTable(options: TableOptions & { readonly allowAnyFileSystem?: boolean }, more: OpenOptions): Promise<LockTable> {
   try {
@@ -52,7 +57,7 @@ export async function openOrMakeTable(options: TableOptions & { readonly allowAn
 }
 
 /** The space of that name; the first without one. */
-export function spaceOf(table: LockTable, name: string | undefined): LockSpace {
+export function spaceOf<T extends { readonly name: string }>(table: { readonly path: string; readonly spaces: readonly T[] }, name: string | undefined): T {
   const found = name === undefined ? table.spaces[0] : table.spaces.find(space => space.name === name)
   if (found === undefined) throw new UsageError(`${table.path} has no space "${name}"; it has ${table.spaces.map(space => space.name).join(', ')}`)
   return found

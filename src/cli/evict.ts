@@ -3,8 +3,8 @@
  */
 import { createInterface } from 'node:readline/promises'
 import type { Command } from 'commander'
-import type { LockTable, ParticipantReport } from '../index.js'
-import { type TableOptions, addTableOptions, openTable, parseWhole } from './common.js'
+import type { ParticipantReport, TableObserver } from '../index.js'
+import { type TableOptions, addTableOptions, observeTable, parseWhole } from './common.js'
 import { EXIT, Refusal, UsageError, exitHelp } from './exit-codes.js'
 import { duration, print, visible } from './output.js'
 
@@ -40,7 +40,7 @@ export function addEvict(program: Command): void {
 
 async function evict(number: number | undefined, options: EvictOptions): Promise<void> {
   if ((number === undefined) === (options.pid === undefined)) throw new UsageError('name either a participant or --pid')
-  const table = await openTable(options, { watch: false, label: 'locktable evict' })
+  const table = observeTable(options)
   try {
     const chosen = choose(table, number, options.pid)
     if (chosen.length === 0) throw new Refusal(`there is no live participant ${number ?? `of process ${options.pid}`}`, EXIT.CONFLICT)
@@ -52,18 +52,16 @@ async function evict(number: number | undefined, options: EvictOptions): Promise
     }
     print(`evicted ${list}`)
   } finally {
-    await table.close()
+    table.close()
   }
 }
 
-function choose(table: LockTable, number: number | undefined, pid: number | undefined): ParticipantReport[] {
-  const { participants } = table.inspect()
-  const own = participants.find(p => p.number === table.participantNumber)
-  return participants.filter(p => p.state === 'live' && p !== own &&
-    (number === undefined ? p.pid === pid && p.pidNamespace === own?.pidNamespace : p.number === number))
+function choose(table: TableObserver, number: number | undefined, pid: number | undefined): ParticipantReport[] {
+  const { participants, pidNamespace } = table.inspect()
+  return participants.filter(p => p.state === 'live' && (number === undefined ? p.pid === pid && p.pidNamespace === pidNamespace : p.number === number))
 }
 
-function describeHolds(table: LockTable, chosen: readonly ParticipantReport[]): string {
+function describeHolds(table: TableObserver, chosen: readonly ParticipantReport[]): string {
   const held = table.inspect().slots.filter(slot => slot.holders.some(holder => chosen.some(p => p.number === holder.participant)))
   if (held.length === 0) return ''
   const names = held.slice(0, 8).map(slot => `${visible(slot.space)} ${visible(slot.name)}`)

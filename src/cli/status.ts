@@ -1,11 +1,10 @@
 /**
- * status.ts: `locktable status` and `locktable inspect`: the table as it is now. Looking takes no lock, but joins the table as a
- * participant for that long; the looker leaves itself out of what it shows.
+ * status.ts: `locktable status` and `locktable inspect`: the table as it is now, seen from outside.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Command, Option } from 'commander'
-import { type LockTable, type ParticipantReport, type SlotReport, type TableReport } from '../index.js'
-import { type TableOptions, addTableOptions, openTable, parseName, parseSeconds, spaceOf } from './common.js'
+import type { ParticipantReport, SlotReport, TableReport } from '../index.js'
+import { type TableOptions, addTableOptions, observeTable, parseName, parseSeconds, spaceOf } from './common.js'
 import { EXIT, exitHelp } from './exit-codes.js'
 import { duration, isTerminal, json, paint, print, table as printTable, together, visible } from './output.js'
 
@@ -25,8 +24,9 @@ Columns:
   NOTES    "abandoned by": a dead holder that the next one will be told about
 
 With --json: one object with path, sizeBytes, createdAt, epoch, spaces,
-participants, slots, waitsFor and cycles. Times are milliseconds, in fields
-ending in Ms; 64-bit numbers are decimal strings. With --watch: one a line.
+pidNamespace (the looker's), participants, slots, waitsFor and cycles. Times
+are milliseconds, in fields ending in Ms; 64-bit numbers are decimal strings.
+With --watch: one a line.
 
 Examples:
   locktable status
@@ -58,40 +58,34 @@ export function addStatus(program: Command): void {
     .option('--space <name>', "the lock's space (default: the table's first)")
     .option('--json', 'for programs: one object')
     .addHelpText('after', INSPECT_HELP + exitHelp())
-    .action(async (name: string, _options: LookOptions, command: Command) => {
-      await inspect(name, command.optsWithGlobals<LookOptions>())
+    .action((name: string, _options: LookOptions, command: Command) => {
+      inspect(name, command.optsWithGlobals<LookOptions>())
     })
 }
 
 async function status(options: LookOptions): Promise<void> {
-  const table = await openTable(options, { watch: options.watch === true, label: 'locktable status' })
+  const table = observeTable(options)
   try {
     do {
-      const report = withoutUs(table)
+      const report = table.inspect()
       if (options.json) print(json(report, options.watch === true))
       else if (options.watch && isTerminal) process.stdout.write(screenful(statusText(report)))
       else print(`${statusText(report)}\n${options.watch ? '\n' : ''}`)
       if (options.watch) await sleep(options.interval)
     } while (options.watch)
   } finally {
-    await table.close()
+    table.close()
   }
 }
 
-async function inspect(name: string, options: LookOptions): Promise<void> {
-  const table = await openTable(options, { watch: false, label: 'locktable inspect' })
+function inspect(name: string, options: LookOptions): void {
+  const table = observeTable(options)
   try {
     const report = table.inspectName(name, spaceOf(table, options.space).name)
     print(options.json ? json({ asked: name, ...report }) : slotText(name, report, table.inspect().participants))
   } finally {
-    await table.close()
+    table.close()
   }
-}
-
-/** The looker is no news. */
-function withoutUs(table: LockTable): TableReport {
-  const report = table.inspect()
-  return { ...report, participants: report.participants.filter(participant => participant.number !== table.participantNumber) }
 }
 
 /** From the top left, over what stands there, and no more than fits. */

@@ -89,6 +89,16 @@ export function hashString(name: string, seed0: number, seed1: number): Fingerpr
   return finish()
 }
 
+/** A name: a string (hashed as its UTF-16 code units) or bytes, at most 1024 of either. */
+export type LockName = string | Uint8Array
+
+/** @throws {TypeError} neither string nor bytes  @throws {RangeError} longer than 1024 code units or bytes */
+export function fingerprintOf(name: LockName, [seed0, seed1]: readonly [number, number]): Fingerprint {
+  if (typeof name !== 'string' && !(name instanceof Uint8Array)) throw new TypeError('name must be a string or a Uint8Array')
+  if (name.length > NAME_LIMIT) throw new RangeError(`name must not be longer than ${NAME_LIMIT}, it has ${name.length}`)
+  return typeof name === 'string' ? hashString(name, seed0, seed1) : hashBytes(name, seed0, seed1)
+}
+
 /** Index of the slot that a name shares with others. */
 export function slotIndexOf(name0: number, slotCount: number): number {
   return (name0 >>> 0) % slotCount

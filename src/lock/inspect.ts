@@ -8,6 +8,7 @@ import {
   LIFE, LIFE_STATUS_MASK, MODE_EXCLUSIVE, NAME_IS_BYTES, NAME_IS_CUT, NAME_LENGTH_MASK, NOTICE, NOTICE_LIMIT, NOTICE_WORDS,
   PARTICIPANT, PARTICIPANT_LABEL_BYTES, PARTICIPANT_LIMIT, SLOT, SLOT_NAME_BYTES, WORD_BYTES, participantWord, slotWord,
 } from './layout.js'
+import { pidNamespace } from './participant.js'
 import type { Region } from './region.js'
 import { hasBit } from './roster.js'
 
@@ -64,6 +65,8 @@ export interface TableReport {
   readonly createdAt: Date
   readonly epoch: bigint
   readonly spaces: readonly { readonly name: string; readonly rank: number; readonly slotCount: number }[]
+  /** Of who looks: process ids of participants in other PID namespaces mean nothing here. 0 where /proc is not to be had. */
+  readonly pidNamespace: number
   readonly participants: readonly ParticipantReport[]
   /** Slots that are held, waited for or abandoned. */
   readonly slots: readonly SlotReport[]
@@ -91,6 +94,7 @@ export function inspectRegion(region: Region): TableReport {
     createdAt: region.createdAt,
     epoch: region.epoch,
     spaces: region.spaces.map((space, rank) => ({ name: space.name, rank, slotCount: space.slotCount })),
+    pidNamespace: pidNamespace(),
     participants: [...participants.values()],
     slots,
     waitsFor,

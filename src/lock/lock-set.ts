@@ -9,10 +9,10 @@ import { LockAbortedError, LockTimeoutError } from '../errors.js'
 import { nowMs } from './clock.js'
 import { type AbandonedNotice, type LockMode, type TableGuard, abandonedNotice } from './guard.js'
 import type { LockHandle } from './handle.js'
+import type { LockName } from './hash.js'
 import type { LockOptions } from './lock-options.js'
 import type { Notice } from './notices.js'
 import type { Session } from './session.js'
-import type { LockName } from './space.js'
 
 export interface NamedLock {
   readonly name: LockName

@@ -121,7 +121,7 @@ function introduce(region: Region, record: number, label: string): void {
 }
 
 /** Inode number of our PID namespace; 0 where /proc is not to be had. */
-function pidNamespace(): number {
+export function pidNamespace(): number {
   try {
     return statSync('/proc/self/ns/pid').ino
   } catch {

@@ -5,7 +5,7 @@
 import type { TableGuard } from './guard.js'
 import { LockHandle } from './handle.js'
 import type { LockOptions, LockSyncOptions, TryLockOptions } from './lock-options.js'
-import { NAME_LIMIT, hashBytes, hashString, slotIndexOf } from './hash.js'
+import { type LockName, fingerprintOf, slotIndexOf } from './hash.js'
 import { slotWord } from './layout.js'
 import type { SpaceShape } from './region.js'
 import type { Session } from './session.js'
@@ -13,9 +13,6 @@ import type { LockTable } from './table.js'
 
 /** Handles of recently used names: two generations of this many, so memory does not grow with the number of names. */
 const CACHED_NAMES = 1024
-
-/** A name: a string (hashed as its UTF-16 code units) or bytes, at most 1024 of either. */
-export type LockName = string | Uint8Array
 
 export class LockSpace {
   readonly table: LockTable
@@ -58,10 +55,7 @@ export class LockSpace {
   }
 
   #make(name: LockName): LockHandle {
-    if (typeof name !== 'string' && !(name instanceof Uint8Array)) throw new TypeError('name must be a string or a Uint8Array')
-    if (name.length > NAME_LIMIT) throw new RangeError(`name must not be longer than ${NAME_LIMIT}, it has ${name.length}`)
-    const [seed0, seed1] = this.#session.region.seed
-    const { name0, name1 } = typeof name === 'string' ? hashString(name, seed0, seed1) : hashBytes(name, seed0, seed1)
+    const { name0, name1 } = fingerprintOf(name, this.#session.region.seed)
     const index = slotIndexOf(name0, this.slotCount)
     const kept = typeof name === 'string' ? name : new Uint8Array(name) // Buffer's slice() would share the bytes
     return new LockHandle(this.#session, this, kept, slotWord(this.#firstWord, index), this.#firstIndex + index, name0, name1)

@@ -3,29 +3,26 @@
  */
 import { unlinkSync } from 'node:fs'
 import { basename, resolve } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { checkBoolean, checkInteger, checkOneOf, checkOptions, checkPath, checkSignal, checkString, checkTimeoutMs } from '../check.js'
 import { LockError } from '../errors.js'
-import { type Finding, auditRegion, stillFound } from './audit.js'
+import type { Finding } from './audit.js'
 import type { TableGuard } from './guard.js'
 import type { LockHandle } from './handle.js'
-import { type SlotReport, type TableReport, inspectRegion, inspectSlot } from './inspect.js'
+import type { LockName } from './hash.js'
+import { type SlotReport, type TableReport, inspectRegion } from './inspect.js'
 import { HEADER, PARTICIPANT_LIMIT, ROSTER_LOCK_BYTE, SLOT_COUNT_LIMIT, SPACE_LIMIT, SPACE_NAME_BYTES } from './layout.js'
 import type { LockOptions, LockSyncOptions, TryLockOptions } from './lock-options.js'
 import { type LockSet, type NamedLock, lockPlanned, planLocks } from './lock-set.js'
+import { type CheckOptions, TableObserver, check, checkParticipantNumber, inspectName, spaceNamed } from './observer.js'
 import { type Region, type RegionOptions, ioError, isStillNamed, openRegion } from './region.js'
 import { Session } from './session.js'
-import { type LockName, LockSpace } from './space.js'
+import { LockSpace } from './space.js'
 import { type WebLockCallback, type WebLockOptions, type WebLockSnapshot, WebLocks } from './web-locks.js'
 
 export interface SpaceOption {
   readonly name: string
   /** Slots, 1 to 2^22; 256 bytes each. Default: 16384, or fewer so that the file has at most 16 MiB. */
   readonly slots?: number | undefined
-}
-
-export interface CheckOptions {
-  readonly settleMs?: number | undefined
 }
 
 export interface OpenOptions {
@@ -96,13 +93,21 @@ export class LockTable {
   }
 
   /**
+   * Looks at a table from outside, without joining it: no lock can be taken, and no place among its participants is needed.
+   * @throws {LockError} every refusal of open() but `TABLE_FULL`
+   * Cost: maps the file, until close().
+   */
+  static observe(path: string, options?: Pick<OpenOptions, 'ownerUid' | 'requireTmpfs'>): TableObserver {
+    return new TableObserver(openExisting(path, options))
+  }
+
+  /**
    * Removes a table that nobody uses.
    * @throws {LockError} `TABLE_BUSY` while participants live, and every refusal of open()
    */
   static async remove(path: string, options?: Pick<OpenOptions, 'ownerUid' | 'requireTmpfs'>): Promise<void> {
-    const checked = checkOptions(options, ['ownerUid', 'requireTmpfs'], 'options')
     await Promise.resolve()
-    const region = openRegion(resolve(checkPath(path, 'path')), checkRegionOptions({ requireTmpfs: false, ...checked, create: false }))
+    const region = openExisting(path, options)
     try {
       ensureDeserted(region) // twice: whoever joins is not disturbed by a removal that comes to nothing
       if (!region.native.lockByte(ROSTER_LOCK_BYTE, true)) throw new LockError('TABLE_BUSY', `somebody is joining or removing ${path}`, { path: region.path })
@@ -142,10 +147,7 @@ export class LockTable {
 
   /** @throws {RangeError} the table has no such space */
   space(name: string): LockSpace {
-    const found = this.#spaces.find(space => space.name === name)
-    if (found !== undefined) return found
-    checkString(name, 'name')
-    throw new RangeError(`${this.path} has no space ${JSON.stringify(name)} (it has ${this.#spaces.map(space => space.name).join(', ')})`)
+    return spaceNamed(this.#spaces, name, this.path)
   }
 
   get #first(): LockSpace {
@@ -218,10 +220,7 @@ export class LockTable {
   /** The slot of one name of a space (default: the first), in use or not. */
   inspectName(name: LockName, space?: string): SlotReport {
     this.#session.ensureUsable()
-    const home = space === undefined ? this.#first : this.space(space)
-    const { slot, index } = home.handle(name)
-    const before = this.#spaces.slice(0, home.rank).reduce((sum, other) => sum + other.slotCount, 0)
-    return inspectSlot(this.#session.region, home.name, index - before, slot)
+    return inspectName(this.#session.region, name, space)
   }
 
   /**
@@ -232,16 +231,11 @@ export class LockTable {
    * @returns nothing, as a rule
    * Cost: 200 ns a slot, twice, on the event loop.
    */
-  async check(options: CheckOptions = {}): Promise<Finding[]> {
-    const { settleMs = 100 } = checkOptions(options, ['settleMs'], 'options')
-    checkTimeoutMs(settleMs, 'options.settleMs')
-    this.#session.ensureUsable()
+  async check(options?: CheckOptions): Promise<Finding[]> {
     const { region, participant } = this.#session
-    const before = auditRegion(region, participant.number)
-    if (before.length === 0) return []
-    await sleep(settleMs)
-    this.#session.ensureUsable()
-    return stillFound(before, auditRegion(region, participant.number))
+    return await check(region, participant.number, options, () => {
+      this.#session.ensureUsable()
+    })
   }
 
   /**
@@ -250,8 +244,7 @@ export class LockTable {
    * @returns false if there is no such live participant
    */
   evict(participantNumber: number): boolean {
-    checkInteger(participantNumber, 'participantNumber', 1, PARTICIPANT_LIMIT - 1)
-    return this.#session.evict(participantNumber)
+    return this.#session.evict(checkParticipantNumber(participantNumber))
   }
 
   /** True while a lock of this opening is held. */
@@ -280,6 +273,11 @@ export class LockTable {
   get session(): Session {
     return this.#session
   }
+}
+
+function openExisting(path: string, options: Pick<OpenOptions, 'ownerUid' | 'requireTmpfs'> | undefined): Region {
+  const checked = checkOptions(options, ['ownerUid', 'requireTmpfs'], 'options')
+  return openRegion(resolve(checkPath(path, 'path')), checkRegionOptions({ requireTmpfs: false, ...checked, create: false }))
 }
 
 /** @throws {LockError} `TABLE_BUSY` while participants live */

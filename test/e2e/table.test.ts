@@ -102,7 +102,7 @@ describe('status and inspect', () => {
     await until(() => table.inspectName('a').waiters.length === 1)
     const report = JSON.parse((await locktable('status', '--json')).out)
     expect(report).toEqual({
-      path: place.path, sizeBytes: statSync(place.path).size, createdAt: matching(/^\d{4}-\d\d-\d\dT.*Z$/), epoch: String(table.epoch),
+      path: place.path, pidNamespace: statSync('/proc/self/ns/pid').ino, sizeBytes: statSync(place.path).size, createdAt: matching(/^\d{4}-\d\d-\d\dT.*Z$/), epoch: String(table.epoch),
       spaces: [{ name: 'default', rank: 0, slotCount: 16384 }],
       participants: [
         { number: 1, generation: expect.any(Number), state: 'live', pid: process.pid, pidNamespace: expect.any(Number), label: 'a test',
