@@ -117,7 +117,7 @@ function checkHeader(path: string, words: Int32Array, stat: NativeStat, options:
     return refuse('TABLE_DAMAGED', `contradicts itself: its header does not fit its ${stat.sizeBytes} bytes`)
   }
   if (Number.isNaN(creationTime(words).getTime())) refuse('TABLE_DAMAGED', 'contradicts itself: it was made at no time that there is')
-  if (!stat.isTmpfs && bootId().some((word, i) => word !== words[HEADER.BOOT_ID + i])) refuse('TABLE_STALE', 'was made before the last boot')
+  if (!stat.isTmpfs && bootId().some((word, i) => word !== words[HEADER.BOOT_ID + i])) refuse('TABLE_STALE', 'was made before the last boot, so nobody uses it: remove the file')
   checkSpaces(path, spaces, options)
   return spaces
 }

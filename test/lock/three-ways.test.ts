@@ -15,15 +15,35 @@ interface Actor {
   die(): Promise<void>
 }
 
-class Player implements Actor {
+/** Answers in the order in which they came. */
+class Answers {
   readonly pid = process.pid
-  readonly #answers: string[] = []
+  readonly #said: string[] = []
+
+  protected hear(text: string): void {
+    this.#said.push(text)
+  }
+
+  get hasAnswered(): boolean {
+    return this.#said.length > 0
+  }
+
+  async answer(): Promise<string> {
+    await until(() => this.hasAnswered)
+    return this.#said.shift() ?? ''
+  }
+}
+
+class Player extends Answers implements Actor {
   readonly #table: LockTable
   readonly #obey: (order: Order) => Promise<string>
 
   private constructor(table: LockTable) {
+    super()
     this.#table = table
-    this.#obey = obeyer(table, text => this.#answers.push(text))
+    this.#obey = obeyer(table, text => {
+      this.hear(text)
+    })
   }
 
   static async start(path: string): Promise<Player> {
@@ -31,16 +51,9 @@ class Player implements Actor {
   }
 
   tell(order: Order): void {
-    void this.#obey(order).then(text => this.#answers.push(text))
-  }
-
-  get hasAnswered(): boolean {
-    return this.#answers.length > 0
-  }
-
-  async answer(): Promise<string> {
-    await until(() => this.hasAnswered)
-    return this.#answers.shift() ?? ''
+    void this.#obey(order).then(text => {
+      this.hear(text)
+    })
   }
 
   /** A table that is closed with a hold counts as dead. */
@@ -49,15 +62,18 @@ class Player implements Actor {
   }
 }
 
-class Thread implements Actor {
-  readonly pid = process.pid
-  readonly #answers: string[] = []
+class Thread extends Answers implements Actor {
   readonly #worker: Worker
 
   private constructor(path: string) {
+    super()
     this.#worker = new Worker(new URL('./fixtures/table-thread.mjs', import.meta.url), { workerData: path, execArgv: [] })
-    this.#worker.on('message', (text: string) => this.#answers.push(text))
-    this.#worker.on('error', error => this.#answers.push(String(error)))
+    this.#worker.on('message', (text: string) => {
+      this.hear(text)
+    })
+    this.#worker.on('error', error => {
+      this.hear(String(error))
+    })
     cleanUp(() => this.die())
   }
 
@@ -69,15 +85,6 @@ class Thread implements Actor {
 
   tell(order: Order): void {
     this.#worker.postMessage(order)
-  }
-
-  get hasAnswered(): boolean {
-    return this.#answers.length > 0
-  }
-
-  async answer(): Promise<string> {
-    await until(() => this.hasAnswered)
-    return this.#answers.shift() ?? ''
   }
 
   async die(): Promise<void> {
