@@ -201,7 +201,7 @@ export default {
       comment: 'A program that links the library does not load an argument parser.',
       severity: 'error',
       from: { path: '^src/', pathNot: '^src/cli/' },
-      to: { path: '(^|/)node_modules/(commander|cli-table3)(/|$)|^(commander|cli-table3)$' },
+      to: { path: '(^|/)node_modules/(commander|cli-table3|cli-progress)(/|$)|^(commander|cli-table3|cli-progress)$' },
     },
     {
       name: 'no-cycles',

@@ -12,9 +12,9 @@ export interface TableOptions {
   readonly trustOwner?: number
 }
 
-export function addTableOptions(command: Command): Command {
+export function addTableOptions(command: Command, byDefault = 'see locktable --help'): Command {
   return command
-    .addOption(new Option('-t, --table <path>', 'the table file (default: see locktable --help)'))
+    .addOption(new Option('-t, --table <path>', `the table file (default: ${byDefault})`))
     .addOption(new Option('--trust-owner <uid>', 'accept a table that belongs to this user').argParser(parseWhole(0, 2 ** 32 - 2)))
 }
 

@@ -7,12 +7,16 @@ export const EXIT = {
   OK: 0,
   /** The lock is held by somebody else, or the time was up (option --conflict-exit-code of `run` changes it). Also: declined, disproved. */
   CONFLICT: 1,
+  /** `store backup`, `store restore`: done, but for some files. */
+  WARNINGS: 3,
   /** Wrong arguments. */
   USAGE: 64,
   /** The file is no table that this version can use. */
   DATA: 65,
   /** There is no table, or no such input. */
   MISSING: 66,
+  /** The datastore has no such namespace, group, snapshot or archive. */
+  ABSENT: 67,
   /** The command could not be started. */
   COMMAND: 69,
   /** A defect of this program. */
@@ -36,9 +40,11 @@ export const EXIT = {
 const MEANINGS: ReadonlyMap<number, string> = new Map([
   [EXIT.OK, 'done'],
   [EXIT.CONFLICT, 'a conflict: somebody else has the lock, or the time was up (see -E)'],
+  [EXIT.WARNINGS, 'done, but not with all files: each is named on stderr'],
   [EXIT.USAGE, 'wrong arguments'],
   [EXIT.DATA, 'the file is no lock table, or a damaged or outdated one'],
   [EXIT.MISSING, 'there is no table'],
+  [EXIT.ABSENT, 'no such namespace, group, snapshot or archive'],
   [EXIT.COMMAND, 'the command could not be started'],
   [EXIT.SOFTWARE, 'a defect of this program'],
   [EXIT.SYSTEM, 'no native addon for this machine'],

@@ -13,13 +13,14 @@ import { addManage } from './manage.js'
 import { complain } from './output.js'
 import { addRun } from './run.js'
 import { addStatus } from './status.js'
+import { addStore } from './store.js'
 
 function version(): string {
   const own = createRequire(import.meta.url)('../../package.json') as { version: string }
   return own.version
 }
 
-function makeProgram(): Command {
+async function makeProgram(): Promise<Command> {
   const program = addTableOptions(new Command('locktable'))
     .description('Locks between the processes of one machine, in a table in shared memory.')
     .version(version())
@@ -42,6 +43,7 @@ The table is the file named by --table, else by $LOCKTABLE, else
   addCheck(program)
   addManage(program)
   addEvict(program)
+  await addStore(program)
   addDemo(program)
   for (const command of program.commands) command.copyInheritedSettings(program)
   return program
@@ -54,7 +56,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 })
 
 try {
-  await makeProgram().parseAsync()
+  await (await makeProgram()).parseAsync()
 } catch (error) {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? EXIT.OK : EXIT.USAGE

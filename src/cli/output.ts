@@ -57,6 +57,16 @@ export function duration(ms: number | undefined): string {
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`
 }
 
+const SIZE_UNITS = ['KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const
+
+/** "0 B", "1023 B", "1.0 KiB", "12.3 MiB", "999 GiB" */
+export function size(bytes: number): string {
+  if (bytes < 1024) return `${Math.round(bytes)} B`
+  let [value, unit] = [bytes / 1024, 0]
+  for (; value >= 999.5 && unit < SIZE_UNITS.length - 1; unit++) value /= 1024
+  return `${value < 99.95 ? value.toFixed(1) : Math.round(value)} ${SIZE_UNITS[unit] ?? ''}`
+}
+
 export function print(text: string): void {
   process.stdout.write(text.endsWith('\n') ? text : `${text}\n`)
 }

@@ -23,7 +23,7 @@ import type { Store } from './store.js'
 export interface DatastoreOptions {
   /**
    * The lock table of all processes that use the store: its path, or one that was opened with STORE_SPACES, which stays open at close().
-   * Default: /run/locktable-store for root, else $XDG_RUNTIME_DIR/locktable-store.
+   * Default: Datastore.defaultTablePath().
    */
   readonly table?: LockTable | string | undefined
   /** Default `filesystem`: what was written is on the disk when a backup has finished. */
@@ -141,6 +141,15 @@ export class Datastore {
     const owner = ownerFor(info)
     const chunks = new ChunkStore({ base, files, locks, syncLevel, owner })
     return new Datastore({ base, files, locks, chunks, syncLevel, owner }, !isOpen)
+  }
+
+  /**
+   * Root: /run/locktable-store, or where /run is not in memory /dev/shm/locktable-store; others: $XDG_RUNTIME_DIR/locktable-store.
+   *
+   * @throws {RangeError} There is no $XDG_RUNTIME_DIR.
+   */
+  static defaultTablePath(): string {
+    return StoreLocks.defaultTablePath()
   }
 
   get path(): string {

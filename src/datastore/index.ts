@@ -10,14 +10,14 @@ export { decodeDynamicIndex, type DynamicIndex, type DynamicIndexParts, encodeDy
 export { DatastoreError, type DatastoreErrorCode, type DatastoreErrorDetails, type EngineErrorCode, FormatError, type FormatErrorCode, type FormatErrorDetails, type KeyErrorCode, type StoreErrorCode } from './errors.js'
 export { decodeFixedIndex, encodeFixedIndex, fixedChunkCount, type FixedIndex, type FixedIndexParts } from './fixed-index.js'
 export { FIXED_CHUNK_BYTES, MANIFEST_NAME, MAX_BLOB_BYTES } from './format.js'
-export { decodeKeyFile, encodeKeyFile, type EncodeKeyFileOptions, type Kdf, KEY_FILE_MODE, type KeyFile, openKeyFile } from './key-file.js'
+export { decodeKeyFile, encodeKeyFile, type EncodeKeyFileOptions, type Kdf, KEY_FILE_MODE, type KeyFile, MIN_PASSPHRASE_BYTES, openKeyFile } from './key-file.js'
 export {
   checkFingerprint, checkSignature, createManifest, type CryptMode, decodeManifest, encodeManifest, keyFingerprint, type Manifest,
   type ManifestFile, type ManifestParts, signManifest, withUnprotected,
 } from './manifest.js'
 export {
-  archiveKind, type ArchiveKind, type BackupType, compareGroups, compareSnapshots, formatGroup, formatNamespace, formatSnapshot, formatTime,
-  type GroupName, parseGroup, parseNamespace, parseSnapshot, parseTime, type SnapshotName,
+  archiveKind, type ArchiveKind, type BackupType, checkAuthId, compareGroups, compareSnapshots, formatGroup, formatNamespace, formatSnapshot, formatTime,
+  type GroupName, parseGroup, parseNamespace, parseSnapshot, parseTime, type SnapshotName, snapshotPath,
 } from './names.js'
 export { type BackupSession, type FixedIndexOptions, type InsertChunkOptions } from './backup.js'
 export type { PreviousBackup } from './backup-start.js'

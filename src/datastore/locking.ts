@@ -10,6 +10,7 @@
  * garbled name there. That is harmless for the oldest writer: whoever asks for it has read the clock before, and a writer touches chunks
  * only when it is registered, so all it does is younger than that.
  */
+import { existsSync, statfsSync } from 'node:fs'
 import { type AbandonedNotice, type LockMode, type TableGuard } from '../lock/guard.js'
 import type { SlotReport } from '../lock/inspect.js'
 import type { LockSet } from '../lock/lock-set.js'
@@ -28,6 +29,10 @@ export const STORE_SPACES: readonly SpaceOption[] = LOCK_SPACES.map(name => ({ n
 
 /** Slots that are tried for a registration: with half of all slots in use, one of 64 is free but for one case in 10^19. */
 const REGISTRATION_ATTEMPTS = 64
+
+const TMPFS_MAGIC = 0x01021994
+
+const isInMemory = (directory: string): boolean => existsSync(directory) && statfsSync(directory).type === TMPFS_MAGIC
 
 /** Who is in the way. */
 export interface LockHolder {
@@ -91,9 +96,10 @@ export class StoreLocks {
     this.#prefix = `${root.device.toString(16)}:${root.inode.toString(16)}`
   }
 
-  /** The table's default place: one for all stores of a user. */
+  /** The table's default place: one for all stores of a user. In a container /run may be a directory of the disk; root's is in /dev/shm then. */
   static defaultTablePath(): string {
-    const runtime = process.geteuid?.() === 0 ? '/run' : process.env['XDG_RUNTIME_DIR']
+    const isRoot = process.geteuid?.() === 0
+    const runtime = isRoot ? ['/run', '/dev/shm'].find(isInMemory) ?? '/run' : process.env['XDG_RUNTIME_DIR']
     if (runtime === undefined || runtime === '') throw new RangeError('options.table must say where the lock table is: there is no $XDG_RUNTIME_DIR')
     return `${runtime}/locktable-store`
   }

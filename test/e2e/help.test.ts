@@ -5,7 +5,7 @@ import { EXIT, exitCodeOf } from '../../src/cli/exit-codes.js'
 import { LockError, type LockErrorCode } from '../../src/index.js'
 import { locktable } from './support.js'
 
-const COMMANDS = ['run', 'status', 'inspect', 'check', 'create', 'remove', 'evict', 'demo'] as const
+const COMMANDS = ['run', 'status', 'inspect', 'check', 'create', 'remove', 'evict', 'store', 'demo'] as const
 
 /** The codes in a help text's last part. */
 function codesIn(help: string): number[] {

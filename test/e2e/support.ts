@@ -1,5 +1,5 @@
 /** What the tests of the command share: the built program as real processes, and a table on tmpfs for each test. */
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -44,8 +44,8 @@ export class Run {
   err = ''
   #isOver = false
 
-  constructor(file: string, args: readonly string[], env: NodeJS.ProcessEnv) {
-    this.child = spawn(file, args, { env: { ...process.env, LOCKTABLE: place.path, ...env } })
+  constructor(file: string, args: readonly string[], env: NodeJS.ProcessEnv, options: SpawnOptions = {}) {
+    this.child = spawn(file, args, { ...options, env: { ...process.env, LOCKTABLE: place.path, ...env } })
     this.child.stdout?.on('data', (data: Buffer) => { this.out += data.toString() })
     this.child.stderr?.on('data', (data: Buffer) => { this.err += data.toString() })
     this.child.stdin?.on('error', () => undefined) // it may have ended without reading
@@ -69,9 +69,10 @@ export class Run {
   }
 }
 
-export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
-  const run = new Run(process.execPath, [MAIN, ...args], env)
-  run.child.stdin?.end()
+/** @param input  to its standard input, which ends then; null: it stays open */
+export function start(args: readonly string[], env: NodeJS.ProcessEnv = {}, input: string | Buffer | null = '', options: SpawnOptions = {}): Run {
+  const run = new Run(process.execPath, [MAIN, ...args], env, options)
+  if (input !== null) run.child.stdin?.end(input)
   return run
 }
 
