@@ -12,7 +12,7 @@
  *   wait       from the request to the entry, of every acquisition
  *   fairness   Jain's index of the acquisitions of each process: 1 is even, 1/N is all for one
  *
- * A counter that only holders change, by a plain addition, must come out as the number of acquisitions; otherwise the benchmark fails.
+ * A counter that only holders change, by a plain addition, must come out as the number of acquisitions; otherwise the contender is out, and said to be.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -115,21 +115,32 @@ function overall(rounds: readonly LatencySummary[]): LatencySummary {
   }
 }
 
-async function measureProcesses(contenders: readonly Contender[], processes: number, stages: readonly Stage[], rounds: number): Promise<Case[]> {
-  const found = contenders.map(() => stages.map((): Round[] => []))
+function checked(rounds: readonly Round[]): readonly Round[] {
+  for (const { acquisitions, counter } of rounds) {
+    if (counter !== acquisitions) throw new Error(`it does not exclude: ${acquisitions} acquisitions, counted ${counter}`)
+  }
+  return rounds
+}
+
+async function measureProcesses(
+  contenders: readonly Contender[], processes: number, stages: readonly Stage[], rounds: number, onFailure: (name: string, error: unknown) => void,
+): Promise<Case[]> {
+  const found = new Map(contenders.map(contender => [contender, stages.map((): Round[] => [])]))
   for (let round = 0; round < rounds; round++) {
-    for (let turn = 0; turn < contenders.length; turn++) {
-      const at = (round + turn) % contenders.length
-      const { name } = contenders[at]!
-      for (const [i, result] of (await contenders[at]!.rounds(processes, stages)).entries()) {
-        if (result.counter !== result.acquisitions) throw new Error(`${name} does not exclude: ${result.acquisitions} acquisitions, counted ${result.counter}`)
-        found[at]![i]!.push(result)
+    const order = [...found.keys()]
+    for (let turn = 0; turn < order.length; turn++) {
+      const contender = order[(round + turn) % order.length]!
+      try {
+        for (const [i, result] of checked(await contender.rounds(processes, stages)).entries()) found.get(contender)![i]!.push(result)
+      } catch (error) {
+        found.delete(contender)
+        onFailure(`${contender.name}, ${processes} processes`, error)
       }
     }
   }
   return stages.map((stage, i) => ({
-    ...stage, processes, results: contenders.map(({ group, name }, at): Result => {
-      const mine = found[at]![i]!
+    ...stage, processes, results: [...found].map(([{ group, name }, ofStages]): Result => {
+      const mine = ofStages[i]!
       return {
         group, name,
         perSecond: median(mine.map(({ perSecond }) => perSecond)),
@@ -212,7 +223,9 @@ async function main(): Promise<void> {
   const counts = given.processes === undefined ? options.pick([2, 4, 8], [2, 8], [2]) : [given.processes]
   const holds = given['hold-us'] === undefined ? options.pick([0, 10, 100, 1000], [0, 100], [0, 20]) : [given['hold-us']]
   const cases: Case[] = []
-  for (const processes of counts) cases.push(...await measureProcesses(contenders, processes, holds.map(holdUs => ({ holdUs, thinkUs, durationMs })), rounds))
+  const stages = holds.map(holdUs => ({ holdUs, thinkUs, durationMs }))
+  const onFailure = (name: string, error: unknown): void => findings.fail(name, error)
+  for (const processes of counts) cases.push(...await measureProcesses(contenders, processes, stages, rounds, onFailure))
   for (const one of cases) noteCase(findings, one)
   for (const figure of figuresOf(cases)) findings.figure(figure)
   noteHeadlines(findings, cases)

@@ -21,27 +21,47 @@ import { plot } from './report/plot.js'
 import { ratiosOf } from './report/ratios.js'
 
 /** In the order of the page. */
-const QUESTIONS = ['uncontended', 'handover', 'names', 'recovery', 'open'] as const
+const QUESTIONS = ['uncontended', 'handover', 'readers', 'groups', 'collisions', 'waiters', 'event-loop', 'names', 'recovery', 'open'] as const
 const HERE = fileURLToPath(new URL('.', import.meta.url))
-/** Beyond this a question hangs. */
-const PATIENCE_MS = 900_000
+/** Beyond this a question hangs. Each takes a few minutes at most; contenders that hang are given up long before, by the questions. */
+const PATIENCE_MS = 420_000
 
-/** Ends the question's own children too: they end with their parent. */
+/** A question is a process group of its own, so that whatever it started ends with it, blocked in a lock or not. */
 async function run(question: string, args: readonly string[]): Promise<string | undefined> {
-  const child = spawn(process.execPath, [...TSX_ARGS, join(HERE, `${question}.ts`), ...args], { stdio: ['ignore', 'inherit', 'pipe'] })
+  const child = spawn(process.execPath, [...TSX_ARGS, join(HERE, `${question}.ts`), ...args], { stdio: ['ignore', 'inherit', 'pipe'], detached: true })
+  const end = (): void => {
+    try {
+      process.kill(-child.pid!, 'SIGKILL')
+    } catch {
+      // nobody of it is there
+    }
+  }
+  const interrupted = (): void => process.exit(130)
+  process.once('exit', end)
+  process.once('SIGINT', interrupted)
+  process.once('SIGTERM', interrupted)
   let said = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     said += text
     process.stderr.write(text)
   })
-  const timer = setTimeout(() => child.kill('SIGKILL'), PATIENCE_MS)
+  let isLate = false
+  const timer = setTimeout(() => {
+    isLate = true
+    end()
+  }, PATIENCE_MS)
   try {
     return await new Promise(resolve => {
       child.once('error', error => resolve(String(error)))
-      child.once('close', (code, signal) => resolve(code === 0 ? undefined : `${whyOf(said)} (${code ?? signal})`))
+      child.once('exit', (code, signal) => {
+        if (code === 0) resolve(undefined)
+        else resolve(isLate ? `it was not done after ${PATIENCE_MS / 1000} s` : `${whyOf(said)} (${code ?? signal})`)
+      })
     })
   } finally {
     clearTimeout(timer)
+    for (const [signal, listener] of [['exit', end], ['SIGINT', interrupted], ['SIGTERM', interrupted]] as const) process.off(signal, listener)
+    end()
   }
 }
 
@@ -58,10 +78,29 @@ async function ask(question: string, args: readonly string[]): Promise<Answered>
     const json = join(directory, `${question}.json`)
     const failure = await run(question, [...args, '--json', json])
     const written = existsSync(json) ? JSON.parse(readFileSync(json, 'utf8')) as Written : undefined
-    return { question, written, failure: failure ?? (written === undefined ? 'it wrote no result' : undefined) }
+    // A question that was answered but for a few contenders says which.
+    const some = written?.failed.map(({ name, why }) => `${name}: ${why}`).join('; ')
+    return { question, written, failure: (some === '' ? undefined : some) ?? failure ?? (written === undefined ? 'it wrote no result' : undefined) }
   } finally {
     rmSync(directory, { recursive: true, force: true })
   }
+}
+
+async function inTurn(questions: readonly string[], args: readonly string[]): Promise<Answered[]> {
+  const answers: Answered[] = []
+  for (const question of questions) answers.push(await ask(question, args))
+  return answers
+}
+
+/** Where figures mean nothing. */
+async function atOnce(questions: readonly string[], args: readonly string[]): Promise<Answered[]> {
+  const left = [...questions]
+  const answers = new Map<string, Answered>()
+  const work = async (): Promise<void> => {
+    for (let question; (question = left.shift()) !== undefined;) answers.set(question, await ask(question, args))
+  }
+  await Promise.all(Array.from({ length: 3 }, work))
+  return questions.map(question => answers.get(question)!)
 }
 
 async function write(report: Report, out: string, docs: string | undefined): Promise<void> {
@@ -91,8 +130,8 @@ async function main(): Promise<void> {
   const began = performance.now()
   const environment = environmentNow()
   const args = [...values.quick ? ['--quick'] : [], ...values.small ? ['--small'] : []]
-  const answers: Answered[] = []
-  for (const question of positionals.length === 0 ? QUESTIONS : positionals) answers.push(await ask(question, args))
+  const questions = positionals.length === 0 ? QUESTIONS : positionals
+  const answers = values.small ? await atOnce(questions, args) : await inTurn(questions, args)
   const loadAtEnd = Math.round((loadavg()[0] ?? 0) * 100) / 100
   const docs = values.docs ?? (isWhole ? join(HERE, '../docs') : undefined)
   await write({ environment, loadAtEnd, seconds: (performance.now() - began) / 1000, answers }, values.out, docs)

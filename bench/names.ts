@@ -170,11 +170,15 @@ async function main(): Promise<void> {
   for (const names of options.pick([100, 1000, 10_000, 100_000, 1_000_000], [100, 10_000, 1_000_000], [100, 1000])) {
     for (const { group, name, limit } of able) {
       if (names > limit) continue
-      const directory = join(scratch.path, `names-${rows.length}`)
+      const directory = join(scratch.path, `names-${able.findIndex(way => way.name === name)}-${names}`)
       mkdirSync(directory, { mode: 0o700 })
-      const found = await ask<Answer>(program.script, ['--serve', name, String(names), String(passes), directory])
-      if (found.counted !== undefined && found.counted !== found.pairs) throw new Error(`${name} counted ${found.counted} holds of ${found.pairs}`)
-      rows.push({ group, name, names, ...found })
+      try {
+        const found = await ask<Answer>(program.script, ['--serve', name, String(names), String(passes), directory])
+        if (found.counted !== undefined && found.counted !== found.pairs) throw new Error(`${name} counted ${found.counted} holds of ${found.pairs}`)
+        rows.push({ group, name, names, ...found })
+      } catch (error) {
+        findings.fail(`${name}, ${names} names`, error)
+      }
       rmSync(directory, { recursive: true })
     }
   }

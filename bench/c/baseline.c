@@ -4,6 +4,7 @@
  *   baseline uncontended [--lock CASE] [--runs R] [--run-ms T]                       ns per lock and unlock
  *   baseline handover    [--lock KIND] [--processes N] [--hold-us H] [--think-us U] [--run-ms T]
  *   baseline recovery    [--lock KIND] [--kills K] [--resident-mib M]                 kill -9 to the next holder
+ *   baseline crowd       [--lock KIND] [--processes N] [--names N] [--shared-percent P] [--hold-us H] [--run-ms T] [--sample-every S]
  * and for each --directory DIR, a tmpfs (default /dev/shm). One line of JSON per lock on standard output.
  */
 #include "common.h"
@@ -96,7 +97,8 @@ static void read_options(struct options *options, int count, char **words) {
     { "--runs", &options->runs, 1, 1000 },          { "--run-ms", &options->run_ms, 1, 600000 },
     { "--processes", &options->processes, 1, 1024 }, { "--hold-us", &options->hold_us, 0, 10000000 },
     { "--think-us", &options->think_us, 0, 10000000 }, { "--kills", &options->kills, 1, 100000 },
-    { "--resident-mib", &options->resident_mib, 0, 1 << 20 },
+    { "--resident-mib", &options->resident_mib, 0, 1 << 20 }, { "--names", &options->names, 1, 100000 },
+    { "--shared-percent", &options->shared_percent, 0, 100 }, { "--sample-every", &options->sample_every, 1, 1 << 20 },
   };
   for (int i = 0; i < count; i += 2) {
     if (i + 1 == count) die("%s needs a value", words[i]);
@@ -115,8 +117,8 @@ static void read_options(struct options *options, int count, char **words) {
 
 int main(int argc, char **argv) {
   main_pid = getpid();
-  struct options options = { .directory = "/dev/shm", .runs = 7, .run_ms = 200, .processes = 2, .kills = 100 };
-  if (argc < 2) die("say one of: uncontended, handover, recovery");
+  struct options options = { .directory = "/dev/shm", .runs = 7, .run_ms = 200, .processes = 2, .kills = 100, .names = 1, .sample_every = 1 };
+  if (argc < 2) die("say one of: uncontended, handover, recovery, crowd");
   read_options(&options, argc - 2, argv + 2);
   struct statfs fs;
   if (statfs(options.directory, &fs) != 0) die("%s: %s", options.directory, strerror(errno));
@@ -125,5 +127,6 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "uncontended") == 0) return uncontended_main(&options);
   if (strcmp(argv[1], "handover") == 0) return handover_main(&options);
   if (strcmp(argv[1], "recovery") == 0) return recovery_main(&options);
+  if (strcmp(argv[1], "crowd") == 0) return crowd_main(&options);
   die("there is no question \"%s\"", argv[1]);
 }

@@ -1,5 +1,5 @@
 /*
- * common.h: what the three questions of the baseline program share: time, arguments, statistics, the mapped file.
+ * common.h: what the questions of the baseline program share: time, arguments, statistics, the mapped file.
  *
  * Nothing here runs inside a timed loop except now_ns() where a loop says so.
  */
@@ -48,6 +48,9 @@ struct options {
   long think_us;
   long kills;
   long resident_mib;
+  long names;
+  long shared_percent;
+  long sample_every;
 };
 
 /* A file in options.directory that this process made and removes at the end. The name stays valid. */
@@ -69,5 +72,6 @@ int compare_u64(const void *a, const void *b);
 int uncontended_main(const struct options *options);
 int handover_main(const struct options *options);
 int recovery_main(const struct options *options);
+int crowd_main(const struct options *options);
 
 #endif

@@ -21,16 +21,17 @@ static int double_stat_try(struct lock_user *u) {
 #define NAMED(f) static void call_##f(struct lock_user *u) { f(u); }
 NAMED(robust_lock) NAMED(robust_unlock) NAMED(plain_lock) NAMED(plain_unlock) NAMED(rw_wrlock) NAMED(rw_unlock)
 NAMED(held_flock_lock) NAMED(held_flock_unlock) NAMED(ofd_lock) NAMED(ofd_unlock)
+NAMED(rw_rdlock) NAMED(held_flock_shared) NAMED(ofd_shared) NAMED(double_stat_shared)
 NAMED(double_stat_lock) NAMED(double_stat_unlock) NAMED(double_stat_remove)
 
 const struct lock_kind lock_kinds[] = {
-  { "robust-mutex", 0, 1, call_robust_lock, call_robust_unlock, robust_try },
-  { "mutex", 0, 0, call_plain_lock, call_plain_unlock, plain_try },
-  { "rwlock", 0, 0, call_rw_wrlock, call_rw_unlock, rw_try },
-  { "flock", 1, 1, call_held_flock_lock, call_held_flock_unlock, flock_try },
-  { "ofd", 1, 1, call_ofd_lock, call_ofd_unlock, ofd_try },
-  { "flock-double-stat", 0, 1, call_double_stat_lock, call_double_stat_unlock, double_stat_try },
-  { "flock-double-stat-unlink", 0, 1, call_double_stat_lock, call_double_stat_remove, double_stat_try },
+  { "robust-mutex", 0, 1, call_robust_lock, call_robust_unlock, robust_try, NULL },
+  { "mutex", 0, 0, call_plain_lock, call_plain_unlock, plain_try, NULL },
+  { "rwlock", 0, 0, call_rw_wrlock, call_rw_unlock, rw_try, call_rw_rdlock },
+  { "flock", 1, 1, call_held_flock_lock, call_held_flock_unlock, flock_try, call_held_flock_shared },
+  { "ofd", 1, 1, call_ofd_lock, call_ofd_unlock, ofd_try, call_ofd_shared },
+  { "flock-double-stat", 0, 1, call_double_stat_lock, call_double_stat_unlock, double_stat_try, call_double_stat_shared },
+  { "flock-double-stat-unlink", 0, 1, call_double_stat_lock, call_double_stat_remove, double_stat_try, NULL },
 };
 const size_t lock_kind_count = sizeof lock_kinds / sizeof lock_kinds[0];
 

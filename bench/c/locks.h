@@ -15,6 +15,7 @@ struct lock_words {
   APART pthread_rwlock_t rwlock;
   APART _Atomic uint32_t word;
   APART volatile uint64_t counter; /* written by the holder only: adds up only if the lock excludes */
+  volatile uint64_t shadow;        /* written by the holder last: equal to the counter whenever nobody holds exclusively */
 };
 
 struct lock_user {
@@ -30,6 +31,7 @@ struct lock_kind {
   void (*lock)(struct lock_user *);
   void (*unlock)(struct lock_user *);
   int (*try_lock)(struct lock_user *); /* 1: got it */
+  void (*lock_shared)(struct lock_user *); /* NULL where there is no such thing; unlock() ends it */
 };
 
 extern const struct lock_kind lock_kinds[];
@@ -59,11 +61,12 @@ static inline void rw_wrlock(struct lock_user *u) { pthread_rwlock_wrlock(&u->wo
 static inline void rw_rdlock(struct lock_user *u) { pthread_rwlock_rdlock(&u->words->rwlock); }
 static inline void rw_unlock(struct lock_user *u) { pthread_rwlock_unlock(&u->words->rwlock); }
 
-static inline void flock_forever(int fd) {
-  while (flock(fd, LOCK_EX) != 0)
+static inline void flock_forever(int fd, int operation) {
+  while (flock(fd, operation) != 0)
     if (errno != EINTR) die("flock: %s", strerror(errno));
 }
-static inline void held_flock_lock(struct lock_user *u) { flock_forever(u->fd); }
+static inline void held_flock_lock(struct lock_user *u) { flock_forever(u->fd, LOCK_EX); }
+static inline void held_flock_shared(struct lock_user *u) { flock_forever(u->fd, LOCK_SH); }
 static inline void held_flock_unlock(struct lock_user *u) { flock(u->fd, LOCK_UN); }
 
 static inline void ofd_change(int fd, short type) {
@@ -72,14 +75,15 @@ static inline void ofd_change(int fd, short type) {
     if (errno != EINTR) die("OFD lock: %s", strerror(errno));
 }
 static inline void ofd_lock(struct lock_user *u) { ofd_change(u->fd, F_WRLCK); }
+static inline void ofd_shared(struct lock_user *u) { ofd_change(u->fd, F_RDLCK); }
 static inline void ofd_unlock(struct lock_user *u) { ofd_change(u->fd, F_UNLCK); }
 
 /* What Proxmox Backup Server does: open, flock, and make sure that the name still means the file that is locked. */
-static inline void double_stat_lock(struct lock_user *u) {
+static inline void double_stat_take(struct lock_user *u, int operation) {
   for (;;) {
     int fd = open(u->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) die("open %s: %s", u->path, strerror(errno));
-    flock_forever(fd);
+    flock_forever(fd, operation);
     struct stat mine, named;
     if (fstat(fd, &mine) != 0) die("fstat: %s", strerror(errno));
     if (stat(u->path, &named) == 0 && named.st_ino == mine.st_ino && named.st_dev == mine.st_dev) {
@@ -89,6 +93,8 @@ static inline void double_stat_lock(struct lock_user *u) {
     close(fd);
   }
 }
+static inline void double_stat_lock(struct lock_user *u) { double_stat_take(u, LOCK_EX); }
+static inline void double_stat_shared(struct lock_user *u) { double_stat_take(u, LOCK_SH); }
 static inline void double_stat_unlock(struct lock_user *u) { close(u->fd); }
 static inline void double_stat_remove(struct lock_user *u) {
   unlink(u->path);

@@ -14,6 +14,8 @@ import type { LatencySummary } from './stats.js'
 const SOURCES = fileURLToPath(new URL('../c/', import.meta.url))
 /** Outside the checkout, where a clean build of the project may remove what a benchmark runs; only ours, as a temporary directory is not. */
 const BUILD = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'locktable-bench')
+/** A lock that nobody gets for so long is stuck. */
+const PATIENCE_MS = 60_000
 const FLAGS = ['-std=gnu11', '-O2', '-pthread']
 
 export const UNCONTENDED_CASES = [
@@ -43,6 +45,27 @@ export interface HandoverResult {
   readonly waitNs: LatencySummary
   /** From the release to the entry, where the next holder is another process. */
   readonly handoverNs: LatencySummary
+}
+
+export interface CrowdOptions {
+  readonly processes: number
+  readonly names: number
+  readonly sharedPercent: number
+  readonly holdUs: number
+  readonly durationMs: number
+  readonly sampleEvery: number
+  readonly directory?: string | undefined
+}
+
+export interface CrowdResult {
+  readonly acquisitions: number
+  readonly perSecond: number
+  /** Exclusive ones, the warm-up's included; the sum of what they counted under their locks must equal it. */
+  readonly exclusive: number
+  readonly counter: number
+  /** How often a shared holder saw an exclusive one's work half done. */
+  readonly torn: number
+  readonly waitNs: LatencySummary
 }
 
 export interface RecoveryResult {
@@ -84,7 +107,7 @@ export class Baseline {
   /** One line of results per lock. */
   async #run<T>(question: string, options: Record<string, string | number | undefined>): Promise<T[]> {
     const args = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, String(value)]))
-    const { stdout } = await promisify(execFile)(this.#program, [question, ...args], { maxBuffer: 64 << 20 })
+    const { stdout } = await promisify(execFile)(this.#program, [question, ...args], { maxBuffer: 64 << 20, timeout: PATIENCE_MS, killSignal: 'SIGKILL' })
     return stdout.trim().split('\n').map(line => JSON.parse(line) as T)
   }
 
@@ -101,6 +124,13 @@ export class Baseline {
   async handover(lock: BaselineLock, options: { processes: number; holdUs?: number; thinkUs?: number; durationMs: number; directory?: string }): Promise<HandoverResult> {
     const [result] = await this.#run<HandoverResult>('handover', {
       lock, processes: options.processes, 'hold-us': options.holdUs, 'think-us': options.thinkUs, 'run-ms': options.durationMs, directory: options.directory,
+    })
+    return result!
+  }
+
+  async crowd(lock: BaselineLock, { sharedPercent, holdUs, durationMs, sampleEvery, ...options }: CrowdOptions): Promise<CrowdResult> {
+    const [result] = await this.#run<CrowdResult>('crowd', {
+      lock, 'shared-percent': sharedPercent, 'hold-us': holdUs, 'run-ms': durationMs, 'sample-every': sampleEvery, ...options,
     })
     return result!
   }

@@ -29,19 +29,21 @@ export interface FieldOptions {
   /** Peers for which the question makes no sense, by name: why. */
   readonly without?: Readonly<Record<string, string>> | undefined
   readonly candidates?: readonly Peer[] | undefined
+  /** For a question of shared locks. */
+  readonly isShared?: boolean | undefined
   /** Those that run in another Node, where they are available. */
   readonly elsewhere?: readonly Peer[] | undefined
 }
 
 /** Everybody that is chosen and can run here, and for each other one line that says why not. Servers run until the field is disposed of. */
-export async function gather({ only, directory, without = {}, candidates = MACHINE_PEERS, elsewhere = [] }: FieldOptions): Promise<Field> {
+export async function gather({ only, directory, without = {}, candidates = MACHINE_PEERS, elsewhere = [], isShared = false }: FieldOptions): Promise<Field> {
   const skipped: Skipped[] = []
   const built = Baseline.build()
   if (typeof built === 'string') skipped.push({ name: 'the C baselines', why: built })
-  const peers = candidates.flatMap((peer): GroupedPeer[] => {
+  const able = candidates.flatMap((peer): GroupedPeer[] => {
     const group = groupOf(peer)
     if (!isChosen({ only }, group, peer.name)) return []
-    const why = without[peer.name] ?? (elsewhere.includes(peer) ? undefined : peer.available())
+    const why = without[peer.name] ?? (isShared ? peer.whyNotShared : undefined) ?? (elsewhere.includes(peer) ? undefined : peer.available())
     if (why === undefined) return [{ group, peer }]
     skipped.push({ name: peer.name, why })
     return []
@@ -50,11 +52,14 @@ export async function gather({ only, directory, without = {}, candidates = MACHI
   const stop = async (): Promise<void> => {
     for (const server of servers) await server[Symbol.asyncDispose]()
   }
-  try {
-    for (const { peer } of peers) if (peer.serve !== undefined) servers.push(await peer.serve(directory))
-  } catch (error) {
-    await stop()
-    throw error
+  const peers: GroupedPeer[] = []
+  for (const one of able) {
+    try {
+      if (one.peer.serve !== undefined) servers.push(await one.peer.serve(directory))
+      peers.push(one)
+    } catch (error) {
+      skipped.push({ name: one.peer.name, why: String(error) })
+    }
   }
   return { peers, baseline: typeof built === 'string' ? undefined : built, skipped, [Symbol.asyncDispose]: stop }
 }

@@ -62,6 +62,9 @@ export interface Skipped {
   readonly why: string
 }
 
+/** Somebody who took part until something went wrong. */
+export type Failed = Skipped
+
 /** The JSON of a question; its raw results stand beside these. */
 export interface Written {
   readonly benchmark: string
@@ -71,6 +74,7 @@ export interface Written {
   readonly figures: readonly Figure[]
   readonly headlines: readonly Headline[]
   readonly skipped: readonly Skipped[]
+  readonly failed: readonly Failed[]
 }
 
 export class Findings {
@@ -81,6 +85,7 @@ export class Findings {
   readonly #figures: Figure[] = []
   readonly #headlines: Headline[] = []
   readonly #skipped: Skipped[] = []
+  readonly #failed: Failed[] = []
 
   constructor(benchmark: string) {
     this.#benchmark = benchmark
@@ -97,13 +102,22 @@ export class Findings {
     if (figure.points.length > 0) this.#figures.push(figure)
   }
 
+  /** Headlines to which we have no figure ourselves compare nothing. */
   headline(headline: Headline): void {
-    this.#headlines.push(headline)
+    if (headline.values.some(({ series }) => series === headline.ours)) this.#headlines.push(headline)
   }
 
   skip(...skipped: readonly Skipped[]): void {
     this.#skipped.push(...skipped)
     for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
+  }
+
+  /** Somebody whose figures do not count, for he hung, or did not exclude. The others go on; the exit status of the question is 1. */
+  fail(name: string, error: unknown): void {
+    const why = error instanceof Error ? error.message : String(error)
+    this.#failed.push({ name, why })
+    console.error(`failed: ${name}: ${why}`)
+    process.exitCode = 1
   }
 
   write(file: string | undefined, results: object): void {
@@ -113,7 +127,7 @@ export class Findings {
       environment: { ...this.#environment, loadAtEnd: Math.round((loadavg()[0] ?? 0) * 100) / 100 },
       seconds: Math.round((performance.now() - this.#began) / 100) / 10,
       ...results,
-      tables: this.#tables, figures: this.#figures, headlines: this.#headlines, skipped: this.#skipped,
+      tables: this.#tables, figures: this.#figures, headlines: this.#headlines, skipped: this.#skipped, failed: this.#failed,
     }
     writeFileSync(file, JSON.stringify(written, undefined, 1) + '\n')
   }

@@ -89,24 +89,39 @@ export function timedAsync(group: string, name: string, loop: (iterations: numbe
   return { group, name, sample, ...(close === undefined ? {} : { close }) }
 }
 
-/** Measures all candidates side by side, closes them, and returns the figures in the candidates' order. */
-export async function measure(candidates: readonly Candidate[], plan: Plan, onRound?: (round: number) => void): Promise<Measured[]> {
-  const samples = candidates.map((): number[] => [])
+/**
+ * Measures all candidates side by side, closes them, and returns the figures in the candidates' order.
+ *
+ * @param onFailure  told of a candidate that failed; it has no figures then, and the others go on
+ */
+export async function measure(candidates: readonly Candidate[], plan: Plan, onFailure: (candidate: Candidate, error: unknown) => void): Promise<Measured[]> {
+  const samples = new Map(candidates.map(candidate => [candidate, [] as number[]]))
+  const attempt = async (candidate: Candidate, work: (mine: number[]) => Promise<void>): Promise<void> => {
+    const mine = samples.get(candidate)
+    if (mine === undefined) return
+    try {
+      await work(mine)
+    } catch (error) {
+      samples.delete(candidate)
+      onFailure(candidate, error)
+    }
+  }
   try {
     for (const candidate of candidates) {
-      const until = nowNs() + plan.warmUpMs * 1e6
-      do await candidate.sample(Math.min(plan.runMs, plan.warmUpMs))
-      while (nowNs() < until)
+      await attempt(candidate, async () => {
+        const until = nowNs() + plan.warmUpMs * 1e6
+        do await candidate.sample(Math.min(plan.runMs, plan.warmUpMs))
+        while (nowNs() < until)
+      })
     }
     for (let round = 0; round < plan.runs; round++) {
-      onRound?.(round)
       for (let turn = 0; turn < candidates.length; turn++) {
-        const which = (round + turn) % candidates.length
-        samples[which]!.push(await candidates[which]!.sample(plan.runMs))
+        const candidate = candidates[(round + turn) % candidates.length]!
+        await attempt(candidate, async mine => void mine.push(await candidate.sample(plan.runMs)))
       }
     }
   } finally {
     for (const candidate of candidates) await candidate.close?.()
   }
-  return candidates.map(({ name, group }, i) => ({ name, group, samples: samples[i]!, ...summarize(samples[i]!) }))
+  return [...samples].map(([{ name, group }, mine]) => ({ name, group, samples: mine, ...summarize(mine) }))
 }

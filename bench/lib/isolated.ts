@@ -30,6 +30,8 @@ export interface IsolatedOptions {
  */
 const RUNS_PER_PROCESS = 15
 const WARM_UP_RUNS = 15
+/** For a run of milliseconds, on a busy machine. */
+const PATIENCE_MS = 60_000
 
 export function isolated(options: IsolatedOptions): Candidate {
   const { group, name } = options
@@ -64,13 +66,19 @@ class Server {
 
   sample(runMs: number): Promise<number> {
     return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#child.kill('SIGKILL')
+        reject(new Error(`${this.#name} did not end a run within ${PATIENCE_MS / 1000} s`))
+      }, PATIENCE_MS)
       const onMessage = (message: unknown): void => {
+        clearTimeout(timer)
         this.#child.off('exit', onExit)
         const reply = message as Reply
         if ('ns' in reply) resolve(reply.ns)
         else reject(new Error(`${this.#name}: ${reply.error}`))
       }
       const onExit = (): void => {
+        clearTimeout(timer)
         this.#child.off('message', onMessage)
         reject(new Error(`the process of ${this.#name} ended`))
       }

@@ -32,6 +32,8 @@ export interface CrewOptions<Task> {
   readonly counters?: number | undefined
   /** Another Node binary. */
   readonly node?: string | undefined
+  /** When the crew counts as stuck. Default: 60 s after it was started. */
+  readonly patienceMs?: number | undefined
   /** Where the shared numbers are. Default: in memory if that is possible. */
   readonly memory?: SharedWords['kind'] | undefined
 }
@@ -53,8 +55,9 @@ export class Crew<Result> {
   readonly #failed: Promise<never>
   #isClosed = false
   #stages = 0
+  #patience: NodeJS.Timeout | undefined
 
-  private constructor(members: readonly ChildProcess[], words: SharedWords) {
+  private constructor(members: readonly ChildProcess[], words: SharedWords, patienceMs: number) {
     this.#members = members
     this.#words = words
     this.#results = members.map(member => new Promise<Result | undefined>(resolve => {
@@ -65,6 +68,7 @@ export class Crew<Result> {
       member.once('exit', () => resolve(result))
     }))
     this.#failed = new Promise((_resolve, reject) => {
+      this.#patience = setTimeout(() => reject(new Error(`the crew is not done after ${patienceMs / 1000} s`)), patienceMs)
       for (const [i, member] of members.entries()) {
         member.once('error', reject)
         member.once('exit', code => {
@@ -77,7 +81,7 @@ export class Crew<Result> {
 
   /** Starts the processes; they prepare themselves and wait for run(). */
   static start<Task, Result>(options: CrewOptions<Task>): Crew<Result> {
-    const { script, processes, task, counters = 1, node = process.execPath, memory } = options
+    const { script, processes, task, counters = 1, node = process.execPath, memory, patienceMs = 60_000 } = options
     const words = makeSharedWords(counterAt(processes, counters), memory)
     const members = Array.from({ length: processes }, (_, index) => {
       const berth: Berth<Task> = { address: words.address, index, processes, task }
@@ -88,7 +92,7 @@ export class Crew<Result> {
         serialization: 'advanced',
       })
     })
-    return new Crew(members, words)
+    return new Crew(members, words, patienceMs)
   }
 
   get pids(): readonly number[] {
@@ -132,6 +136,7 @@ export class Crew<Result> {
   /** Ends whoever still runs and removes the shared numbers. */
   close(): void {
     this.#isClosed = true
+    clearTimeout(this.#patience)
     for (const member of this.#members) if (member.exitCode === null && member.signalCode === null) member.kill('SIGKILL')
     this.#words.close()
   }

@@ -22,18 +22,21 @@ const available = (): string | undefined => whyMissing('fs-ext')
 export const flockBare: Peer = {
   name: 'fs-ext flock, file kept open',
   scope: 'machine',
+  isBlocking: true,
   available,
   open(directory): SyncLocks<number> {
     const { flockSync } = needed()
     const files = new Map<string, number>()
+    const take = (name: string, how: 'ex' | 'sh'): number => {
+      let fd = files.get(name)
+      if (fd === undefined) files.set(name, fd = openSync(join(directory, name), 'a+', 0o600))
+      flockSync(fd, how)
+      return fd
+    }
     return {
       kind: 'sync',
-      lock(name) {
-        let fd = files.get(name)
-        if (fd === undefined) files.set(name, fd = openSync(join(directory, name), 'a+', 0o600))
-        flockSync(fd, 'ex')
-        return fd
-      },
+      lock: name => take(name, 'ex'),
+      lockShared: name => take(name, 'sh'),
       unlock(fd) {
         flockSync(fd, 'un')
       },
@@ -47,24 +50,22 @@ export const flockBare: Peer = {
 export const flockSync: Peer = {
   name: 'fs-ext flock, double stat, sync',
   scope: 'machine',
+  isBlocking: true,
   available,
   open(directory): SyncLocks<number> {
     const fsExt = needed()
-    return {
-      kind: 'sync',
-      lock(name) {
-        const path = directory + '/' + name
-        for (;;) {
-          const fd = openSync(path, 'a+', 0o600)
-          fsExt.flockSync(fd, 'ex')
-          const named = statSync(path, { throwIfNoEntry: false })
-          const mine = fstatSync(fd)
-          if (named?.ino === mine.ino && named.dev === mine.dev) return fd
-          closeSync(fd)
-        }
-      },
-      unlock: closeSync,
+    const take = (name: string, how: 'ex' | 'sh'): number => {
+      const path = directory + '/' + name
+      for (;;) {
+        const fd = openSync(path, 'a+', 0o600)
+        fsExt.flockSync(fd, how)
+        const named = statSync(path, { throwIfNoEntry: false })
+        const mine = fstatSync(fd)
+        if (named?.ino === mine.ino && named.dev === mine.dev) return fd
+        closeSync(fd)
+      }
     }
+    return { kind: 'sync', lock: name => take(name, 'ex'), lockShared: name => take(name, 'sh'), unlock: closeSync }
   },
 }
 
@@ -76,19 +77,16 @@ export const flockAsync: Peer = {
     // The callback functions made into promises: faster than node:fs/promises.
     const flock = promisify(needed().flock)
     const [openFile, closeFile, statName, statFile] = [promisify(open), promisify(close), promisify(stat), promisify(fstat)]
-    return {
-      kind: 'async',
-      async lock(name) {
-        const path = directory + '/' + name
-        for (;;) {
-          const fd = await openFile(path, 'a+', 0o600)
-          await flock(fd, 'ex')
-          const [named, mine] = await Promise.all([statName(path).catch(() => undefined), statFile(fd)])
-          if (named?.ino === mine.ino && named.dev === mine.dev) return fd
-          await closeFile(fd)
-        }
-      },
-      unlock: fd => closeFile(fd),
+    const take = async (name: string, how: 'ex' | 'sh'): Promise<number> => {
+      const path = directory + '/' + name
+      for (;;) {
+        const fd = await openFile(path, 'a+', 0o600)
+        await flock(fd, how)
+        const [named, mine] = await Promise.all([statName(path).catch(() => undefined), statFile(fd)])
+        if (named?.ino === mine.ino && named.dev === mine.dev) return fd
+        await closeFile(fd)
+      }
     }
+    return { kind: 'async', lock: name => take(name, 'ex'), lockShared: name => take(name, 'sh'), unlock: fd => closeFile(fd) }
   },
 }

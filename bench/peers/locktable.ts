@@ -17,16 +17,22 @@ function handlesOf(table: LockTable): (name: string) => LockHandle {
   }
 }
 
+const SHARED = { mode: 'shared' } as const
+
 export const tablePath = (directory: string): string => join(directory, 'table')
 
 export const tableSync: Peer = {
   name: 'table, lockSync',
   scope: 'machine',
+  isBlocking: true,
   available: () => undefined,
   open(directory): SyncLocks<TableGuard> {
     const table = LockTable.openSync(tablePath(directory))
     const handle = handlesOf(table)
-    return { kind: 'sync', lock: name => handle(name).lockSync(), unlock: guard => void guard.release(), close: () => table.close() }
+    return {
+      kind: 'sync', lock: name => handle(name).lockSync(), lockShared: name => handle(name).lockSync(SHARED), unlock: guard => void guard.release(),
+      close: () => table.close(),
+    }
   },
 }
 
@@ -37,17 +43,24 @@ export const tableAsync: Peer = {
   open(directory): AsyncLocks<TableGuard> {
     const table = LockTable.openSync(tablePath(directory))
     const handle = handlesOf(table)
-    return { kind: 'async', lock: name => handle(name).lock(), unlock: guard => void guard.release(), close: () => table.close() }
+    return {
+      kind: 'async', lock: name => handle(name).lock(), lockShared: name => handle(name).lock(SHARED), unlock: guard => void guard.release(),
+      close: () => table.close(),
+    }
   },
 }
 
 export const filesSync: Peer = {
   name: 'lock files, lockSync',
   scope: 'machine',
+  isBlocking: true,
   available: () => undefined,
   async open(directory): Promise<SyncLocks<LockFileGuard>> {
     const files = await LockFiles.open(join(directory, 'locks'))
-    return { kind: 'sync', lock: name => files.lockSync(name), unlock: guard => void guard.release(), close: () => files.close() }
+    return {
+      kind: 'sync', lock: name => files.lockSync(name), lockShared: name => files.lockSync(name, SHARED), unlock: guard => void guard.release(),
+      close: () => files.close(),
+    }
   },
 }
 
@@ -57,7 +70,10 @@ export const filesAsync: Peer = {
   available: () => undefined,
   async open(directory): Promise<AsyncLocks<LockFileGuard>> {
     const files = await LockFiles.open(join(directory, 'locks'))
-    return { kind: 'async', lock: name => files.lock(name), unlock: guard => void guard.release(), close: () => files.close() }
+    return {
+      kind: 'async', lock: name => files.lock(name), lockShared: name => files.lock(name, SHARED), unlock: guard => void guard.release(),
+      close: () => files.close(),
+    }
   },
 }
 

@@ -7,6 +7,8 @@ import { createRequire } from 'node:module'
 export interface SyncLocks<Hold = unknown> {
   readonly kind: 'sync'
   lock(name: string): Hold
+  /** Undefined where there is no such thing. */
+  lockShared?(name: string): Hold
   unlock(hold: Hold): void
   close?(): void | Promise<void>
 }
@@ -14,6 +16,7 @@ export interface SyncLocks<Hold = unknown> {
 export interface AsyncLocks<Hold = unknown> {
   readonly kind: 'async'
   lock(name: string): Promise<Hold>
+  lockShared?(name: string): Promise<Hold>
   unlock(hold: Hold): void | Promise<void>
   close?(): void | Promise<void>
 }
@@ -26,6 +29,10 @@ export interface Peer {
   readonly scope: 'machine' | 'process'
   /** Undefined if it can run here, else one line that says why not. */
   available(): string | undefined
+  /** True if it blocks the thread while it waits, so that a process waits for one lock at most. */
+  readonly isBlocking?: boolean | undefined
+  /** Why it cannot be taken shared; undefined: it can. */
+  readonly whyNotShared?: string | undefined
   /** Starts what has to run beside, before anybody opens: in the benchmark, not in the processes that it starts. */
   serve?(directory: string): Promise<AsyncDisposable>
   /** @param directory  on a tmpfs, for lock files; the same for all that are to exclude each other */

@@ -12,6 +12,7 @@ const PATIENT = { retries: { forever: true, factor: 1, minTimeout: 1, maxTimeout
 export const properLockfile: Peer = {
   name: 'proper-lockfile',
   scope: 'machine',
+  whyNotShared: 'its locks are exclusive',
   available: () => whyMissing('proper-lockfile'),
   open(directory): AsyncLocks<() => Promise<void>> {
     const lockfile = loadPackage('proper-lockfile') as typeof ProperLockfile | undefined

@@ -56,6 +56,7 @@ async function serve(directory: string): Promise<AsyncDisposable> {
 export const redis: Peer = {
   name: 'Redis, SET NX PX',
   scope: 'machine',
+  whyNotShared: 'its locks are exclusive',
   available: () => whyMissing('@redis/client') ?? whyNoServer(),
   serve,
   async open(directory): Promise<AsyncLocks<Hold>> {

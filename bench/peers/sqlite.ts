@@ -16,6 +16,8 @@ const PATIENCE_MS = 60_000
 export const sqlite: Peer = {
   name: 'SQLite, BEGIN IMMEDIATE',
   scope: 'machine',
+  isBlocking: true,
+  whyNotShared: 'BEGIN IMMEDIATE keeps out writers, not readers',
   available: () => whyMissing('better-sqlite3'),
   open(directory): SyncLocks<Transaction> {
     const Database = loadPackage('better-sqlite3') as typeof BetterSqlite3 | undefined

@@ -88,7 +88,7 @@ function provenance({ environment, loadAtEnd, seconds }: Report): string {
 
 function section({ question, written, failure }: Answered, svgs: ReadonlyMap<string, string>): string {
   const parts = [`<h2 id="${question}">${question}</h2>`]
-  if (failure !== undefined) parts.push(`<p class="failed">This question failed: ${escapeHtml(failure)}</p>`)
+  if (failure !== undefined) parts.push(`<p class="failed">${written === undefined ? 'This question failed' : 'Without those that failed'}: ${escapeHtml(failure)}</p>`)
   if (written !== undefined) {
     parts.push(`<p class="note"><code>${escapeHtml(written.environment.command)}</code>, ${written.seconds} s, load ${written.environment.load} to ${written.environment.loadAtEnd}</p>`)
     for (const { id, title } of written.figures) parts.push(`<figure role="img" aria-label="${escapeHtml(title)}">${svgs.get(id) ?? ''}</figure>`)

@@ -14,7 +14,7 @@ interface Question {
   readonly skipped: readonly { readonly name: string; readonly why: string }[]
 }
 
-const QUESTIONS = ['uncontended', 'handover', 'names', 'recovery', 'open']
+const QUESTIONS = ['uncontended', 'handover', 'readers', 'groups', 'collisions', 'waiters', 'event-loop', 'names', 'recovery', 'open']
 
 /** All questions and the report, once, by the command that people use. */
 const directory = mkdtempSync(join(tmpdir(), 'locktable-small-'))
@@ -111,6 +111,67 @@ test('hand-over', () => {
   if (typeof baseline !== 'string') expect(names).toEqual(expect.arrayContaining(['robust-mutex', 'rwlock', 'flock']))
 })
 
+interface CrowdCase {
+  readonly name: string
+  readonly stage: { readonly sharedPercent: number; readonly holdUs: number }
+  readonly waitNs: { readonly count: number }
+  readonly rounds: readonly { readonly acquisitions: number; readonly exclusive: number; readonly counter: number; readonly torn: number }[]
+}
+
+test.each([
+  ['readers', [[0, 100], [10, 100], [10, 99]], ['rwlock', 'flock', 'ofd'], ['proper-lockfile']],
+  ['groups', [[0, 0], [50, 0]], ['robust-mutex', 'flock-double-stat-unlink'], []],
+] as const)('%s', (question, stages, inC, excused) => {
+  const { cases, skipped } = answerOf(question) as Question & { readonly cases: readonly CrowdCase[] }
+  for (const { name, stage, waitNs, rounds } of cases) {
+    expect(stages, name).toContainEqual([stage.holdUs, stage.sharedPercent])
+    expect(waitNs.count, name).toBeGreaterThan(0)
+    for (const { acquisitions, exclusive, counter, torn } of rounds) {
+      expect(acquisitions, name).toBeGreaterThan(0)
+      expect(counter, name).toBe(exclusive)
+      expect(torn, name).toBe(0)
+      if (stage.sharedPercent === 0) expect(exclusive, name).toBeGreaterThanOrEqual(acquisitions)
+    }
+  }
+  const names = cases.map(({ name }) => name)
+  expect(names).toEqual(expect.arrayContaining(['table, lockSync', 'table, await lock', 'lock files, await lock']))
+  if (typeof baseline !== 'string') expect(names).toEqual(expect.arrayContaining([...inC]))
+  expect(skipped.map(({ name }) => name)).toEqual(expect.arrayContaining([...excused]))
+})
+
+test('collisions', () => {
+  interface Row { readonly slots: number; readonly foundTaken: number; readonly rounds: readonly { readonly acquisitions: number; readonly counter: number }[] }
+  const { results } = answerOf('collisions') as Question & { readonly results: readonly Row[] }
+  expect(results.map(({ slots }) => slots)).toEqual([16, 1024, 0])
+  for (const { slots, foundTaken, rounds } of results) {
+    expect(foundTaken, `${slots}`).toBeLessThanOrEqual(1)
+    for (const { acquisitions, counter } of rounds) expect(counter, `${slots}`).toBe(acquisitions)
+  }
+  expect(results[0]!.foundTaken).toBeGreaterThan(results[1]!.foundTaken)
+})
+
+test('waiters', () => {
+  interface Row { readonly name: string; readonly waiters: number; readonly counter: number; readonly drainNs: number }
+  const { results, skipped } = answerOf('waiters') as Question & { readonly results: readonly Row[] }
+  expect(results.map(({ name }) => name)).toEqual(expect.arrayContaining(['async-mutex', 'proper-lockfile', 'table, await lock', 'table, request', 'lock files, await lock']))
+  for (const { name, waiters, counter, drainNs } of results) {
+    expect([waiters, counter], name).toEqual([100, 100])
+    expect(drainNs, name).toBeGreaterThan(0)
+  }
+  expect(skipped).toContainEqual(expect.objectContaining({ name: 'table, lockSync' }))
+})
+
+test('event loop', () => {
+  interface Row { readonly name: string; readonly isBlocking: boolean; readonly scene: string; readonly acquisitions: number; readonly counter: number; readonly readMax: number }
+  const { results } = answerOf('event-loop') as Question & { readonly results: readonly Row[] }
+  expect(results.map(({ name }) => name)).toEqual(expect.arrayContaining(['proper-lockfile', 'table, await lock', 'lock files, await lock', 'table, lockSync']))
+  for (const { name, isBlocking, scene, acquisitions, counter, readMax } of results) {
+    expect(scene, name).toBe(isBlocking ? 'busy' : 'waiting')
+    expect(counter, name).toBe(acquisitions)
+    expect(readMax, name).toBeGreaterThan(0)
+  }
+})
+
 interface RecoveryReport {
   readonly cases: readonly { readonly results: readonly { readonly name: string; readonly kills: number; readonly min: number }[] }[]
   readonly counters: readonly { readonly name: string; readonly holders: number; readonly counter: number }[]
@@ -159,6 +220,13 @@ withBaseline.each(BASELINE_LOCKS)('the C baseline hands over its %s and loses no
   expect(result.waitNs.p50).toBeLessThanOrEqual(result.waitNs.max)
 })
 
+withBaseline.each(BASELINE_LOCKS)('the C baseline takes many names by its %s and loses no count', async lock => {
+  if (typeof baseline === 'string') return
+  const result = await baseline.crowd(lock, { processes: 3, names: 20, sharedPercent: 0, holdUs: 5, durationMs: 20, sampleEvery: 1 })
+  expect(result).toMatchObject({ torn: 0, counter: result.exclusive })
+  expect(result.waitNs.count).toBe(result.acquisitions)
+})
+
 withBaseline.each(RECOVERING_LOCKS)('the C baseline gets its %s back from the dead', async lock => {
   if (typeof baseline === 'string') return
   const { recoveryNs, kills } = await baseline.recovery(lock, { kills: 3, residentMib: 1 })
@@ -170,6 +238,7 @@ withBaseline.each(RECOVERING_LOCKS)('the C baseline gets its %s back from the de
 withBaseline('the C baseline refuses what it does not understand', async () => {
   if (typeof baseline === 'string') return
   await expect(baseline.recovery('mutex' as never, { kills: 1 })).rejects.toThrow('stays locked for ever')
+  await expect(baseline.crowd('mutex', { processes: 1, names: 1, sharedPercent: 50, holdUs: 0, durationMs: 1, sampleEvery: 1 })).rejects.toThrow('has no shared mode')
   await expect(baseline.handover('flock', { processes: 0, durationMs: 1 })).rejects.toThrow('--processes must be from 1 to 1024')
   await expect(baseline.handover('flock', { processes: 1, durationMs: 1, directory: '/proc' })).rejects.toThrow('/proc is not on a tmpfs')
 })
