@@ -19,6 +19,7 @@ import { Findings, type Point } from './lib/findings.js'
 import { questionOptions } from './lib/question.js'
 import { formatNs } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
+import { labelOf } from './lib/series.js'
 import { type LatencySummary, median } from './lib/stats.js'
 import { Crew } from './lib/workers.js'
 import type { CollisionsPart, CollisionsTask } from './members/collisions.js'
@@ -80,17 +81,17 @@ function note(findings: Findings, results: readonly Result[], tasks: number): vo
   const points = (figure: (result: Round) => number): Point[] => [
     ...tables.map(({ slots, rounds }): Point => {
       const all = rounds.map(figure)
-      return { series: 'table', x: slots, y: median(all), low: Math.min(...all), high: Math.max(...all) }
+      return { series: labelOf('locktable', 'table'), x: slots, y: median(all), low: Math.min(...all), high: Math.max(...all) }
     }),
-    ...files === undefined ? [] : range.map((x): Point => ({ series: 'our lock files, a lock for each name', x, y: median(files.rounds.map(figure)) })),
+    ...files === undefined ? [] : range.map((x): Point => ({ series: labelOf('locktable', 'lock files'), x, y: median(files.rounds.map(figure)) })),
   ]
-  const how = `${tasks} tasks, ${NAMES} names at random, each held for a millisecond. Median and range of the rounds.`
+  const how = `${tasks} tasks, ${NAMES} names at random, each held for a millisecond. Lock files have a lock for each. Median and range of the rounds.`
   const x = { title: 'slots of the table', isLog: true }
   findings.figure({
     id: 'collisions-taken', title: 'How often do names that share a slot meet?', subtitle: how, kind: 'lines', x, y: { title: '% that found the lock taken', isLog: true },
     points: [
       ...points(({ foundTaken }) => Math.max(foundTaken * 100, 0.01)),
-      ...tables.map(({ slots, expected }): Point => ({ series: 'expected', x: slots, y: expected * 100 })),
+      ...tables.map(({ slots, expected }): Point => ({ series: labelOf('-', 'expected'), x: slots, y: expected * 100 })),
     ],
   })
   findings.figure({

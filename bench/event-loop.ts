@@ -3,7 +3,7 @@
  *
  *   npx tsx bench/event-loop.ts [--quick|--small] [--waiting N] [--wait-ms T] [--rounds R] [--only TEXT] [--json FILE]
  *
- * While nobody gets on, 0 to 64 tasks wait, each for a lock of its own that another process holds for half a second (of those that block the thread, one); while all get on,
+ * While nobody gets on, 0 to 64 tasks wait, each for a lock of its own that another process holds for 0.3 s (of those that block the thread, one); while all get on,
  * two tasks and another process pass one lock to and fro. Meanwhile the process looks at two things:
  *
  *   loop      how late a timer of 1 ms comes: the event loop
@@ -99,7 +99,7 @@ function note(findings: Findings, results: readonly Result[], waitMs: number): v
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ waiting: [0, 0, 0], 'wait-ms': [500, 250, 60], rounds: [1, 1, 1] })
+  const options = questionOptions({ waiting: [0, 0, 0], 'wait-ms': [300, 250, 60], rounds: [2, 1, 1] })
   const { given, numbers: { 'wait-ms': waitMs, rounds } } = options
   const findings = new Findings('event-loop')
   using scratch = makeScratch()

@@ -55,7 +55,7 @@ function note(findings: Findings, cases: readonly CrowdCase[], stages: readonly 
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ processes: [0, 0, 0], names: [1000, 1000, 50], rounds: [2, 1, 1], 'run-ms': [200, 100, 10] })
+  const options = questionOptions({ processes: [0, 0, 0], names: [1000, 1000, 50], rounds: [2, 1, 1], 'run-ms': [160, 80, 10] })
   const findings = new Findings('groups')
   using scratch = makeScratch()
   using program = await bundle(new URL('members/crowd.ts', import.meta.url))

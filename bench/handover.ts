@@ -16,6 +16,7 @@
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { CREWS_BUDGET_MS, affordable } from './lib/affordable.js'
 import type { Baseline, BaselineLock } from './lib/baseline.js'
 import { bundle } from './lib/bundled.js'
 import { gather } from './lib/contenders.js'
@@ -122,25 +123,27 @@ function checked(rounds: readonly Round[]): readonly Round[] {
   return rounds
 }
 
-async function measureProcesses(
-  contenders: readonly Contender[], processes: number, stages: readonly Stage[], rounds: number, onFailure: (name: string, error: unknown) => void,
+async function measureAll(
+  contenders: readonly Contender[], counts: readonly number[], stages: readonly Stage[], rounds: number, onFailure: (name: string, error: unknown) => void,
 ): Promise<Case[]> {
-  const found = new Map(contenders.map(contender => [contender, stages.map((): Round[] => [])]))
-  for (let round = 0; round < rounds; round++) {
-    const order = [...found.keys()]
-    for (let turn = 0; turn < order.length; turn++) {
-      const contender = order[(round + turn) % order.length]!
-      try {
-        for (const [i, result] of checked(await contender.rounds(processes, stages)).entries()) found.get(contender)![i]!.push(result)
-      } catch (error) {
-        found.delete(contender)
-        onFailure(`${contender.name}, ${processes} processes`, error)
+  const found = new Map(contenders.map(contender => [contender, counts.map(() => stages.map((): Round[] => []))]))
+  for (const round of affordable(rounds, CREWS_BUDGET_MS)) {
+    for (const [p, processes] of counts.entries()) {
+      const order = [...found.keys()]
+      for (let turn = 0; turn < order.length; turn++) {
+        const contender = order[(round + turn) % order.length]!
+        try {
+          for (const [i, result] of checked(await contender.rounds(processes, stages)).entries()) found.get(contender)![p]![i]!.push(result)
+        } catch (error) {
+          found.delete(contender)
+          onFailure(`${contender.name}, ${processes} processes`, error)
+        }
       }
     }
   }
-  return stages.map((stage, i) => ({
-    ...stage, processes, results: [...found].map(([{ group, name }, ofStages]): Result => {
-      const mine = ofStages[i]!
+  return counts.flatMap((processes, p) => stages.map((stage, i) => ({
+    ...stage, processes, results: [...found].map(([{ group, name }, ofCounts]): Result => {
+      const mine = ofCounts[p]![i]!
       return {
         group, name,
         perSecond: median(mine.map(({ perSecond }) => perSecond)),
@@ -152,7 +155,7 @@ async function measureProcesses(
         rounds: mine,
       }
     }),
-  }))
+  })))
 }
 
 function noteCase(findings: Findings, { processes, holdUs, thinkUs, results }: Case): void {
@@ -222,10 +225,8 @@ async function main(): Promise<void> {
   const { given, numbers: { 'think-us': thinkUs, rounds, 'run-ms': durationMs } } = options
   const counts = given.processes === undefined ? options.pick([2, 4, 8], [2, 8], [2]) : [given.processes]
   const holds = given['hold-us'] === undefined ? options.pick([0, 10, 100, 1000], [0, 100], [0, 20]) : [given['hold-us']]
-  const cases: Case[] = []
   const stages = holds.map(holdUs => ({ holdUs, thinkUs, durationMs }))
-  const onFailure = (name: string, error: unknown): void => findings.fail(name, error)
-  for (const processes of counts) cases.push(...await measureProcesses(contenders, processes, stages, rounds, onFailure))
+  const cases = await measureAll(contenders, counts, stages, rounds, (name, error) => findings.fail(name, error))
   for (const one of cases) noteCase(findings, one)
   for (const figure of figuresOf(cases)) findings.figure(figure)
   noteHeadlines(findings, cases)

@@ -24,7 +24,7 @@ import { ratiosOf } from './report/ratios.js'
 const QUESTIONS = ['uncontended', 'handover', 'readers', 'groups', 'collisions', 'waiters', 'event-loop', 'names', 'recovery', 'open'] as const
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 /** Beyond this a question hangs. Each takes a few minutes at most; contenders that hang are given up long before, by the questions. */
-const PATIENCE_MS = 420_000
+const PATIENCE_MS = 600_000
 
 /** A question is a process group of its own, so that whatever it started ends with it, blocked in a lock or not. */
 async function run(question: string, args: readonly string[]): Promise<string | undefined> {

@@ -55,7 +55,7 @@ function note(findings: Findings, cases: readonly CrowdCase[], stages: readonly 
 }
 
 async function main(): Promise<void> {
-  const options = questionOptions({ processes: [0, 0, 0], rounds: [2, 1, 1], 'run-ms': [150, 80, 10] })
+  const options = questionOptions({ processes: [0, 0, 0], rounds: [2, 1, 1], 'run-ms': [120, 60, 10] })
   const findings = new Findings('readers')
   using scratch = makeScratch()
   using program = await bundle(new URL('members/crowd.ts', import.meta.url))

@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CrowdPart, CrowdStage, CrowdTask } from '../members/crowd.js'
+import { CREWS_BUDGET_MS, affordable } from './affordable.js'
 import type { Baseline, BaselineLock } from './baseline.js'
 import type { GroupedPeer } from './contenders.js'
 import { Distribution } from './distribution.js'
@@ -44,13 +45,17 @@ export interface CrowdCase {
 
 let directories = 0
 
+/** A crowd on few cores gets more time, or each of them would have a few turns only. */
+const durationOf = ({ durationMs }: CrowdStage, processes: number): number => durationMs * Math.max(1, processes / 4)
+
 /** @param script  members/crowd.ts, bundled */
 export function crowdPeer({ group, peer: { name } }: GroupedPeer, scratch: string, script: URL): CrowdContender {
   const rounds = async (processes: number, stages: readonly CrowdStage[]): Promise<CrowdRound[]> => {
     const directory = join(scratch, `crowd-${directories++}`)
     mkdirSync(directory, { mode: 0o700 })
+    const lasting = stages.map(stage => ({ ...stage, durationMs: durationOf(stage, processes) }))
     const counters = 2 * Math.max(...stages.map(({ names }) => names))
-    using crew = Crew.start<CrowdTask, CrowdPart[]>({ script, processes, counters, task: { peer: name, directory, stages } })
+    using crew = Crew.start<CrowdTask, CrowdPart[]>({ script, processes, counters, task: { peer: name, directory, stages: lasting } })
     const members = await crew.run(stages.length)
     let counted = 0
     for (let i = 0; i < counters; i += 2) counted += crew.counter(i)
@@ -74,7 +79,7 @@ function roundOf(parts: readonly CrowdPart[]): Omit<CrowdRound, 'counter'> {
 export function crowdBaseline(baseline: Baseline, name: BaselineLock, directory: string): CrowdContender {
   const rounds = async (processes: number, stages: readonly CrowdStage[]): Promise<CrowdRound[]> => {
     const found: CrowdRound[] = []
-    for (const stage of stages) found.push(await baseline.crowd(name, { ...stage, processes, directory }))
+    for (const stage of stages) found.push(await baseline.crowd(name, { ...stage, durationMs: durationOf(stage, processes), processes, directory }))
     return found
   }
   return { group: 'C', name, rounds }
@@ -92,8 +97,8 @@ export async function measureCrowds(
   contenders: readonly CrowdContender[], processCounts: readonly number[], stages: readonly CrowdStage[], rounds: number, findings: Findings,
 ): Promise<CrowdCase[]> {
   const found = new Map(contenders.map(contender => [contender, processCounts.map(() => stages.map((): CrowdRound[] => []))]))
-  for (const [p, processes] of processCounts.entries()) {
-    for (let round = 0; round < rounds; round++) {
+  for (const round of affordable(rounds, CREWS_BUDGET_MS)) {
+    for (const [p, processes] of processCounts.entries()) {
       const order = [...found.keys()]
       for (let turn = 0; turn < order.length; turn++) {
         const contender = order[(round + turn) % order.length]!

@@ -107,9 +107,9 @@ export function formatNs(ns: number): string {
   return `${threeDigits(ns)} ns`
 }
 
-/** `0.0021x`, `0.85x`, `12.3x`, `5 430x` */
+/** `1/481`, `0.85x`, `12.3x`, `5 430x` */
 export function formatRatio(ratio: number): string {
-  if (ratio < 0.1) return `${ratio.toPrecision(2)}x`
+  if (ratio < 0.1) return `1/${threeDigits(1 / ratio)}`
   return `${threeDigits(ratio)}x`
 }
 

@@ -17,6 +17,9 @@ const DOTTED: readonly number[] = [2, 3]
 const SERIES: readonly (readonly [key: string, label: string, color: string, dash: readonly number[]])[] = [
   ['locktable/table, lockSync', 'locktable, lockSync', '#0b3d91', SOLID],
   ['locktable/table, await lock', 'locktable, await lock', '#2f7de1', SOLID],
+  ['locktable/table, request', 'locktable, request (Web Locks)', '#60a5fa', DASHED],
+  ['locktable/table', 'locktable', '#0b3d91', SOLID],
+  ['locktable/lock files', 'our lock files', '#14b8a6', DASHED],
   ['locktable/lock files, lockSync', 'our lock files, lockSync', '#0f766e', DASHED],
   ['locktable/lock files, await lock', 'our lock files, await', '#14b8a6', DASHED],
   ['C/robust-mutex', 'C: robust mutex', '#111827', SOLID],
@@ -31,6 +34,7 @@ const SERIES: readonly (readonly [key: string, label: string, color: string, das
   ['Node/proper-lockfile', 'proper-lockfile', '#dc2626', SOLID],
   ['Node/SQLite, BEGIN IMMEDIATE', 'SQLite', '#be185d', SOLID],
   ['Node/Redis, SET NX PX', 'Redis', '#a21caf', SOLID],
+  ['-/expected', 'expected', '#9ca3af', DOTTED],
   ['Node/async-mutex', 'async-mutex (one process)', '#65a30d', SOLID],
   ['Node/navigator.locks', 'navigator.locks (one process)', '#16a34a', SOLID],
 ]

@@ -2,6 +2,7 @@
  * crowd.ts: one process of several that take many locks, or one lock shared; the same loop as in ../c/crowd.c.
  */
 import { Distribution, type DistributionData } from '../lib/distribution.js'
+import { warmUp } from '../lib/warm-up.js'
 import { joinCrew } from '../lib/workers.js'
 import { Zipf } from '../lib/zipf.js'
 import { machinePeer } from '../peers/machine.js'
@@ -35,7 +36,6 @@ export interface CrowdPart {
   readonly wait: DistributionData
 }
 
-const WARM_UP_NS = 20e6
 /** Acquisitions between two looks at the clock, where they are short. */
 const BETWEEN_LOOKS = 12
 
@@ -96,21 +96,21 @@ class Desk {
     const looks = this.#stage.holdUs === 0 ? BETWEEN_LOOKS : 1
     let now: number
     do {
-      if (locks.kind === 'sync') for (let i = 0; i < looks; i++) this.#takeSync(locks)
-      else for (let i = 0; i < looks; i++) await this.#take(locks)
+      if (locks.kind === 'sync') for (let i = 0; i < looks; i++) this.takeSync(locks)
+      else for (let i = 0; i < looks; i++) await this.take(locks)
       now = nowNs()
     } while (now < until)
     return now
   }
 
-  #takeSync(sync: typeof locks & { kind: 'sync' }): void {
+  takeSync(sync: typeof locks & { kind: 'sync' }): void {
     const name = this.ask()
     const held: unknown = this.isShared ? sync.lockShared!(name) : sync.lock(name)
     this.hold()
     sync.unlock(held)
   }
 
-  async #take(async: typeof locks & { kind: 'async' }): Promise<void> {
+  async take(async: typeof locks & { kind: 'async' }): Promise<void> {
     const name = this.ask()
     const held: unknown = this.isShared ? await async.lockShared!(name) : await async.lock(name)
     this.hold()
@@ -126,9 +126,10 @@ class Desk {
 }
 
 const parts: CrowdPart[] = []
-for (const stage of stages) {
+for (const [i, stage] of stages.entries()) {
   const desk = new Desk(stage)
-  await desk.work(nowNs() + WARM_UP_NS)
+  // The members go through this at their own pace, beside each other: whoever is warm waits for the others.
+  if (i === 0) await warmUp(stage.durationMs, locks.kind === 'sync' ? () => desk.takeSync(locks) : () => desk.take(locks))
   desk.forget()
   const began = me.start()
   const ended = await desk.work(began + stage.durationMs * 1e6)

@@ -2,6 +2,7 @@
  * handover.ts: one process of several that want one lock all the time; the same loop as in ../c/handover.c.
  */
 import { Distribution, type DistributionData } from '../lib/distribution.js'
+import { warmUp } from '../lib/warm-up.js'
 import { joinCrew } from '../lib/workers.js'
 import { machinePeer } from '../peers/machine.js'
 
@@ -33,7 +34,6 @@ const LAST_HOLDER = 1
 const FIRST_COUNTER = 2
 
 const NAME = 'vm-100'
-const WARM_UP_NS = 20e6
 const me = joinCrew<HandoverTask, HandoverPart[]>()
 const { peer, directory, stages } = me.task
 
@@ -52,9 +52,10 @@ function spin(since: number, ns: number): number {
 
 const locks = await machinePeer(peer).open(directory)
 // Not for the figures: whatever is made or compiled at the first time.
-const warm = nowNs() + WARM_UP_NS
-do await locks.unlock(await locks.lock(`warm-${me.index}`))
-while (nowNs() < warm)
+const { durationMs: forMs } = stages[0]!
+const warmName = `warm-${me.index}`
+if (locks.kind === 'sync') await warmUp(forMs, () => locks.unlock(locks.lock(warmName)))
+else await warmUp(forMs, async () => await locks.unlock(await locks.lock(warmName)))
 
 async function contend({ holdUs, thinkUs, durationMs }: Stage, counter: number): Promise<HandoverPart> {
   const [hold, think] = [holdUs * 1000, thinkUs * 1000]

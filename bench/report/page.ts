@@ -21,7 +21,7 @@ export interface Report {
 }
 
 const STYLE = `
-  body { font: 15px/1.5 "DejaVu Sans", "Segoe UI", Helvetica, Arial, sans-serif; color: #111827; background: #fff; margin: 2rem auto; max-width: 1280px; padding: 0 1rem; }
+  body { font: 15px/1.5 "DejaVu Sans", "Segoe UI", Helvetica, Arial, sans-serif; color: #111827; background: #fff; margin: 2rem auto; max-width: 1400px; padding: 0 1rem; }
   h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.25rem; margin: 2.6rem 0 .4rem; border-bottom: 1px solid #d1d5db }
   nav a { margin-right: 1rem } a { color: #0b3d91 }
   figure { margin: 1rem 0; overflow-x: auto } figure svg { max-width: 100%; height: auto }
@@ -41,6 +41,7 @@ const escapeHtml = (text: string): string => text.replace(/[&<>"]/g, character =
 function formatValue(value: number, unit: Headline['unit']): string {
   if (unit === 'ns') return formatNs(value)
   const short = value >= 1e6 ? `${(value / 1e6).toPrecision(3)} M` : value >= 1e4 ? `${(value / 1e3).toPrecision(3)} k` : `${Math.round(value * 10) / 10}`
+  if (unit === 'bytes') return `${Math.round(value)} B`
   return unit === 'per second' ? `${short}/s` : short
 }
 
@@ -111,11 +112,11 @@ export function page(report: Report, svgs: ReadonlyMap<string, string>): string 
 ${provenance(report)}
 ${failed.length === 0 ? '' : `<p class="failed">Failed: ${failed.map(({ question }) => question).join(', ')}</p>`}
 <nav>${report.answers.map(({ question }) => `<a href="#${question}">${question}</a>`).join('')}</nav>
-<h2>Where the table stands</h2>
+${headlines.length === 0 ? '' : `<h2>Where the table stands</h2>
 <p class="note">How many times as good as each peer the table is, in the same run: times (rates) of the peer (the table) divided by those of the table (the peer).
 <span class="ahead">&nbsp;ahead&nbsp;</span> <span class="even">&nbsp;within a tenth&nbsp;</span> <span class="behind">&nbsp;behind&nbsp;</span>.
 A dot: the peer does not answer the question. Point at a ratio to see the peer's own value. C programs pay for no runtime: compare Node with Node first.</p>
-${ratioTable(ratiosOf(headlines))}
+${ratioTable(ratiosOf(headlines))}`}
 ${report.answers.map(answered => section(answered, svgs)).join('\n')}
 </body></html>
 `

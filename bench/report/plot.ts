@@ -26,8 +26,8 @@ const CONFIG = {
   legend: { labelColor: INK, labelFontSize: 11.5, labelLimit: 260, symbolSize: 160, symbolStrokeWidth: 2.5, rowPadding: 4, title: null },
 } as const
 
-/** `1500000` is `1.5M`: decades are told apart at a glance; small numbers keep their digits. */
-const LABELS = 'datum.value >= 1000 ? format(datum.value, "~s") : format(datum.value, "~g")'
+/** `1500000` is `1.5M`: decades are told apart at a glance; small numbers, and powers of two, keep their digits. */
+const LABELS = 'datum.value >= 1000 && datum.value % 100 === 0 ? format(datum.value, "~s") : format(datum.value, "~")'
 
 function scaleOf(axis: Axis, points: readonly Point[]): object {
   if (axis.isLog !== true) return { zero: true }
@@ -89,14 +89,15 @@ function linesOf(figure: Figure): TopLevelSpec {
   const panels = [...new Set(figure.points.flatMap(({ panel }) => panel ?? []))]
   const ticks = [...new Set(figure.points.map(({ x }) => x))].sort((a, b) => a - b)
   const size = panels.length > 1 ? PANEL : SINGLE
-  const x = {
-    field: 'x', type: 'quantitative', axis: { ...axisOf(figure.x, ticks), labelOverlap: true },
-    // Few values that double, as numbers of processes do, are spread evenly.
-    scale: figure.x.isLog === true ? { type: 'log' } : { type: 'log', base: 2, nice: false, padding: 10 },
-  }
+  const x = figure.x.isLog === true
+    ? { field: 'x', type: 'quantitative', axis: { ...axisOf(figure.x, ticks), labelOverlap: true }, scale: { type: 'log', nice: false, padding: 12 } }
+    // Few values, as numbers of processes are, are spread evenly.
+    : { field: 'x', type: 'ordinal', axis: { title: figure.x.title, labelAngle: 0, grid: true }, scale: { type: 'point', padding: 0.3 } }
   const y = { type: 'quantitative', scale: scaleOf(figure.y, figure.points) }
-  const color = { field: 'series', type: 'nominal', scale: scale(styles.map(style => style.color)), legend: { symbolType: 'stroke' } }
-  const strokeDash = { field: 'series', type: 'nominal', scale: scale(styles.map(style => style.dash)), legend: { symbolType: 'stroke' } }
+  // The faint lines of the spread must not make the legend faint.
+  const legend = { symbolType: 'stroke', symbolOpacity: 1, labelLimit: 300 }
+  const color = { field: 'series', type: 'nominal', scale: scale(styles.map(style => style.color)), legend }
+  const strokeDash = { field: 'series', type: 'nominal', scale: scale(styles.map(style => style.dash)), legend }
   const ours = 'indexof(datum.series, "locktable") === 0 || indexof(datum.series, "table") === 0'
   const layer = [
     {
