@@ -295,7 +295,7 @@ export class Datastore {
     await this.changeUnprotected(snapshot, { verify_state: { state: state.state, upid: checkString(state.upid, 'state.upid') } }, options)
   }
 
-  /** What runs in the store, in all processes. Cost: about 2 ms. */
+  /** What runs in the store, in all processes. */
   running(): readonly RunningOperation[] {
     return this.locks.running()
   }

@@ -12,7 +12,9 @@
  */
 import { existsSync, statfsSync } from 'node:fs'
 import { type AbandonedNotice, type LockMode, type TableGuard } from '../lock/guard.js'
-import type { SlotReport } from '../lock/inspect.js'
+import { holdersOf } from '../lock/holders.js'
+import { inspectSlot, type SlotReport } from '../lock/inspect.js'
+import { slotWord } from '../lock/layout.js'
 import type { LockSet } from '../lock/lock-set.js'
 import { LockTable, type SpaceOption } from '../lock/table.js'
 import { LockTimeoutError } from '../errors.js'
@@ -121,14 +123,23 @@ export class StoreLocks {
     throw new BusyError('the list of running operations', [], 0, undefined)
   }
 
-  /** Everything that runs in this store now. Reads the whole table: about 2 ms. */
+  /** Everything that runs in this store now, in any process. Takes no lock. Cost: looks at the 1024 slots of one space, not at the whole table. */
   running(): readonly RunningOperation[] {
-    return this.table.inspect().slots.flatMap(slot => this.#registered(slot))
+    this.table.session.ensureUsable()
+    const { region } = this.table.session
+    const rank = this.table.space('operation').rank
+    const shape = region.spaces[rank]
+    const found: RunningOperation[] = []
+    for (let index = 0; shape !== undefined && index < shape.slotCount; index++) {
+      const slot = slotWord(shape.firstWord, index)
+      if (holdersOf(region.words, slot).readers.length > 0) found.push(...this.#registered(inspectSlot(region, shape.name, index, slot)))
+    }
+    return found
   }
 
-  #registered({ space, name, holders: [holder] }: SlotReport): RunningOperation[] {
+  #registered({ name, holders: [holder] }: SlotReport): RunningOperation[] {
     const [prefix, operation, start, , target] = name.split('|')
-    if (space !== 'operation' || holder?.state !== 'live' || prefix !== this.#prefix || target === undefined) return []
+    if (holder?.state !== 'live' || prefix !== this.#prefix || target === undefined) return []
     if (!(OPERATION_NAMES as readonly string[]).includes(operation ?? '')) return []
     return [{ pid: holder.pid, participant: holder.participant, operation: operation as OperationName, since: new Date(Number.parseInt(start ?? '', 16) * 1000), target }]
   }
