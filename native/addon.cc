@@ -61,12 +61,14 @@ Napi::Object describeLayout(Napi::Env env) {
   set("lifeWord", layout::kLifeWord);
   set("robustWord", layout::kRobustWord);
   set("bellWord", layout::kBellWord);
+  set("syncBellWord", layout::kSyncBellWord);
   set("rosterWord", layout::kRosterWord);
   set("lifeStatusMask", layout::kLifeStatusMask);
   set("lifeScrubbing", layout::kLifeScrubbing);
   set("lifeLive", layout::kLifeLive);
   set("lifeDead", layout::kLifeDead);
   set("bellSentinel", layout::kBellSentinel);
+  set("bellSync", layout::kBellSync);
   set("bellSleepers", layout::kBellSleepers);
   set("bellStep", layout::kBellStep);
   return result;

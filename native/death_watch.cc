@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "bell.h"
 #include "futex.h"
 #include "liveness.h"
 
@@ -23,13 +24,6 @@ bool isAlive(Word life) {
 }
 
 }  // namespace
-
-void ringBell(Word* words, uint32_t number) {
-  Word* bell = participantWord(words, number, layout::kBellWord);
-  Word before = loadWord(bell);
-  while (!swapWord(bell, before, (before & ~layout::kBellSleepers) + layout::kBellStep)) before = loadWord(bell);
-  if ((before & layout::kBellSleepers) != 0) futexWakeAll(bell);
-}
 
 Word DeathWatch::life(uint32_t number) const { return loadWord(participantWord(words_, number, layout::kLifeWord)); }
 

@@ -26,9 +26,6 @@
 
 namespace locktable {
 
-/** Changes the bell's word and wakes whoever sleeps on it. */
-void ringBell(Word* words, uint32_t number);
-
 class DeathWatch {
  public:
   static constexpr uint64_t kNever = UINT64_MAX;

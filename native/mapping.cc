@@ -7,6 +7,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "bell.h"
 #include "liveness.h"
 #include "napi_util.h"
 
@@ -206,7 +207,7 @@ Napi::Value Region::setWaiting(const Napi::CallbackInfo& info) {
 
 Napi::Value Region::wake(const Napi::CallbackInfo& info) {
   const uint32_t number = requireParticipant(info, "futex");
-  futexWakeAll(participantWord(words_, number, layout::kBellWord));
+  wakeSleepers(words_, number, static_cast<Word>(readInteger(info, 1, "sleepers", 0, layout::kBellSleepers)));
   return info.Env().Undefined();
 }
 
@@ -221,7 +222,7 @@ Napi::Value Region::waitBell(const Napi::CallbackInfo& info) {
   const bool isLimited = timeoutMs < static_cast<double>(kLargestSafeInteger) / 1e6;
   timespec deadline = {};
   if (isLimited) deadline = toTimespec(monotonicNanoseconds() + static_cast<uint64_t>(timeoutMs * 1e6));
-  const int error = futexWait(participantWord(words_, number, layout::kBellWord), expected, isLimited ? &deadline : nullptr);
+  const int error = futexWait(participantWord(words_, number, layout::kSyncBellWord), expected, isLimited ? &deadline : nullptr);
   return Napi::Boolean::New(env, error != ETIMEDOUT);
 }
 

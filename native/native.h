@@ -23,6 +23,7 @@ constexpr uint32_t kParticipantLimit = 128;
 constexpr uint32_t kLifeWord = 0;
 constexpr uint32_t kRobustWord = 1;
 constexpr uint32_t kBellWord = 16;
+constexpr uint32_t kSyncBellWord = 17;
 
 // Offset in the header.
 constexpr uint32_t kRosterWord = 16;
@@ -33,6 +34,7 @@ constexpr uint32_t kLifeLive = 2;
 constexpr uint32_t kLifeDead = 3;
 
 constexpr uint32_t kBellSentinel = 1;
+constexpr uint32_t kBellSync = 2;
 constexpr uint32_t kBellSleepers = 3;
 constexpr uint32_t kBellStep = 4;
 
@@ -42,9 +44,9 @@ constexpr size_t kRosterWords = kParticipantsWord + size_t{kParticipantLimit} * 
 static_assert(kRosterWord < kParticipantsWord, "the roster counter lies in the header");
 static_assert(kLifeWord < kParticipantWords && kRobustWord < kParticipantWords && kBellWord < kParticipantWords,
               "a participant's words lie in its record");
-static_assert(kBellWord / 16 != kRobustWord / 16 && kBellWord / 16 != kLifeWord / 16,
+static_assert(kBellWord / 16 != kRobustWord / 16 && kBellWord / 16 != kLifeWord / 16 && kBellWord / 16 == kSyncBellWord / 16,
               "the bell, which everybody writes, shares no cache line with the owner's words");
-static_assert((kBellSentinel & ~kBellSleepers) == 0 && kBellStep == kBellSleepers + 1,
+static_assert((kBellSentinel | kBellSync) == kBellSleepers && kBellStep == kBellSleepers + 1,
               "the bell's sequence starts right above its sleeper bits");
 static_assert(kLifeDead <= kLifeStatusMask, "a status fits below the generation");
 

@@ -7,6 +7,8 @@
 
 #include <sys/prctl.h>
 
+#include "bell.h"
+
 namespace locktable {
 
 namespace {

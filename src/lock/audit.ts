@@ -89,7 +89,7 @@ function ghosts(slot: SlotView): number[] {
 
 /** The invariants that do not hold at this moment. `self`: the caller's number. About 200 ns a slot. */
 export function auditRegion(region: Region, self: number): Finding[] {
-  return [...auditParticipants(region, self), ...auditSlots(region)]
+  return [...auditParticipants(region, self), ...auditSlots(region, self)]
 }
 
 /** Those of `before` that are still there: what others were in the middle of has passed. */
@@ -119,9 +119,17 @@ function auditParticipants({ words, native }: Region, self: number): Finding[] {
   return findings
 }
 
-function auditSlots(region: Region): Finding[] {
+/** Who is gone counts as dead here, noticed or not: that nobody has noticed is a finding of its own. */
+function lifeOf({ words, native }: Region, number: number, self: number): number {
+  const life = Atomics.load(words, participantWord(number) + PARTICIPANT.LIFE)
+  const status = life & LIFE_STATUS_MASK
+  const isGone = (status === LIFE.LIVE || status === LIFE.SCRUBBING) && number !== self && number !== 0 && !native.isByteHeld(number)
+  return isGone ? (life & ~LIFE_STATUS_MASK) | LIFE.DEAD : life
+}
+
+function auditSlots(region: Region, self: number): Finding[] {
   const { words } = region
-  const lives = Array.from({ length: PARTICIPANT_LIMIT }, (_, number) => Atomics.load(words, participantWord(number) + PARTICIPANT.LIFE))
+  const lives = Array.from({ length: PARTICIPANT_LIMIT }, (_, number) => lifeOf(region, number, self))
   const isLive = (number: number): boolean => ((lives[number] ?? 0) & LIFE_STATUS_MASK) === LIFE.LIVE
   const isFree = (number: number): boolean => number === 0 || ((lives[number] ?? 0) & LIFE_STATUS_MASK) === LIFE.FREE
   return region.spaces.flatMap(space => {

@@ -77,6 +77,7 @@ export enum PARTICIPANT {
   LABEL = 9, // 28 bytes of UTF-8, zero padded: what the process calls itself
   // Line 1: doorbell. Written by everybody, Atomics only. sequence << 2 | who sleeps on it
   BELL = 16,
+  SYNC_BELL = 17, // +1 for every ring that found BELL_SYNC
   // Line 2: what the owner is about to do; read by whoever takes over after its death (plain, see protocol.ts).
   INTENT_SLOT = 32, // word index of the slot of its latest exclusive attempt
   INTENT_NAME_0 = 33, // fingerprint of the name
@@ -114,7 +115,7 @@ export const LIFE_STATUS_MASK = 0xffff
 export const GENERATION_SHIFT = 16
 export const GENERATION_LIMIT = 0xffff
 
-/** PARTICIPANT.BELL: which of the two sleepers of a participant is (about to be) asleep on it. */
+/** PARTICIPANT.BELL: whom a ring must wake: the sentinel, which sleeps on BELL; a blocked caller, which sleeps on SYNC_BELL. */
 export const BELL_SENTINEL = 1
 export const BELL_SYNC = 2
 export const BELL_SLEEPERS = 3
@@ -200,12 +201,14 @@ export const NATIVE_LAYOUT = {
   lifeWord: PARTICIPANT.LIFE,
   robustWord: PARTICIPANT.ROBUST,
   bellWord: PARTICIPANT.BELL,
+  syncBellWord: PARTICIPANT.SYNC_BELL,
   rosterWord: HEADER.ROSTER,
   lifeStatusMask: LIFE_STATUS_MASK,
   lifeScrubbing: LIFE.SCRUBBING,
   lifeLive: LIFE.LIVE,
   lifeDead: LIFE.DEAD,
   bellSentinel: BELL_SENTINEL,
+  bellSync: BELL_SYNC,
   bellSleepers: BELL_SLEEPERS,
   bellStep: BELL_STEP,
 } as const

@@ -45,9 +45,9 @@ export interface NativeRegion {
   stopSentinel(): void
   /** While true the event loop is kept alive and the sentinel also checks for deaths by the clock. */
   setWaiting(waiting: boolean): void
-  /** Wakes whoever sleeps on a participant's bell (the caller has changed the word). */
-  wake(participantNumber: number): void
-  /** Blocks this thread until the bell word differs from `expected`, it is woken, or the time is up. True: woken or changed. */
+  /** Wakes the sleepers of a participant's bell, BELL_… bits, which the caller has cleared. */
+  wake(participantNumber: number, sleepers: number): void
+  /** Blocks this thread until SYNC_BELL differs from `expected`, it is woken, or the time is up. True: woken or changed. */
   waitBell(participantNumber: number, expected: number, timeoutMs: number): boolean
   /** stopSentinel, detach the ArrayBuffer, unmap, close. */
   close(): void

@@ -14,7 +14,7 @@
 import { readFileSync, statSync } from 'node:fs'
 import { LockError } from '../errors.js'
 import { nowMs } from './clock.js'
-import { ringAll, ringBell } from './doorbell.js'
+import { type Wake, ringAll, ringBell } from './doorbell.js'
 import {
   GENERATION_LIMIT, GENERATION_SHIFT, HEADER, LIFE, LIFE_STATUS_MASK, PARTICIPANT, PARTICIPANT_LABEL_BYTES, PARTICIPANT_LIMIT, PARTICIPANT_WORDS,
   ROSTER_LOCK_BYTE, WORD_BYTES, participantWord, slotWord,
@@ -74,8 +74,8 @@ function enlist(region: Region, number: number, label: string): Participant {
   const generation = last >= GENERATION_LIMIT ? 1 : last + 1
   const life = generation << GENERATION_SHIFT
   Atomics.store(words, record + PARTICIPANT.LIFE, life | LIFE.SCRUBBING) // J4
-  const wake = (other: number): void => {
-    region.native.wake(other)
+  const wake: Wake = (other, sleepers) => {
+    region.native.wake(other, sleepers)
   }
   const protocol = new Protocol(words, number, generation, {
     ring: other => {
@@ -150,8 +150,8 @@ export function leave(region: Region, participant: Participant, orderly: boolean
   const after = (participant.generation << GENERATION_SHIFT) | (orderly ? LIFE.FREE : LIFE.DEAD)
   if (Atomics.compareExchange(words, life, participant.lifeWhileLive, after) === participant.lifeWhileLive) {
     Atomics.add(words, HEADER.ROSTER, 1)
-    ringAll(words, participant.number, number => {
-      native.wake(number)
+    ringAll(words, participant.number, (number, sleepers) => {
+      native.wake(number, sleepers)
     })
   }
   native.close()
@@ -169,8 +169,8 @@ export function expel(region: Region, number: number): boolean {
   if (status !== LIFE.LIVE) return false
   if (Atomics.compareExchange(words, life, word, (word & ~LIFE_STATUS_MASK) | LIFE.EVICTED) !== word) return false
   Atomics.add(words, HEADER.ROSTER, 1)
-  ringAll(words, 0, other => {
-    native.wake(other)
+  ringAll(words, 0, (other, sleepers) => {
+    native.wake(other, sleepers)
   })
   return true
 }

@@ -36,7 +36,9 @@ export class Session {
     })
     this.region = region
     this.participant = participant
-    this.waiters = new Waiters(region, this.participant)
+    this.waiters = new Waiters(region, this.participant, () => {
+      this.#onRing()
+    })
     this.tracer = traceGuards ? new GuardTracer() : undefined
     if (watchFile) this.#watchFile()
   }

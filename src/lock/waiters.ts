@@ -12,12 +12,14 @@
  */
 import { LockError } from '../errors.js'
 import { nowMs } from './clock.js'
-import { BELL_SYNC, MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
+import { sequenceOf, sleepOnBell, unmute } from './doorbell.js'
+import { MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
 import type { Notice } from './notices.js'
 import type { Participant } from './participant.js'
 import { BUSY, ENTERED, LOST, OWNER, type Protocol } from './protocol.js'
 import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
 import type { Region } from './region.js'
+import { Vigil } from './vigil.js'
 
 const QUEUED = 1
 const EXCLUSIVE = 2
@@ -44,23 +46,31 @@ export class Waiters {
   readonly #lifeWord: number
   readonly #lifeWhileLive: number
   readonly #holds: Int32Array
+  readonly #vigil: Vigil
+  readonly #onRing: () => void
   readonly #queues = new Map<number, SlotQueue>()
   readonly #handovers = new Map<number, number>()
   /** By slot: the count of thefts when its holds were taken. */
   readonly #stolenAt = new Map<number, number>()
   #failure: LockError | undefined
   #pending = 0
+  #isBlocking = false
+  /** Of the latest look at a busy slot. */
+  #wasUrgent = false
   #stolenWord = 0
   /** Rises when holds of this process are taken by force. A guard older than its slot's last theft is lost. */
   thefts = 0
 
-  constructor(region: Region, participant: Participant) {
+  /** @param onRing  what the participant does when its bell has rung; it calls pumpAll() */
+  constructor(region: Region, participant: Participant, onRing: () => void) {
     this.#region = region
     this.#participant = participant
     this.#words = region.words
     this.#protocol = participant.protocol
     this.#lifeWord = participant.record + PARTICIPANT.LIFE
     this.#lifeWhileLive = participant.lifeWhileLive
+    this.#onRing = onRing
+    this.#vigil = new Vigil(region.words, participant.record, onRing, () => this.#pending > 0)
     this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
   }
 
@@ -212,25 +222,38 @@ export class Waiters {
     }, error => {
       failure = error
     }, true)
+    this.#isBlocking = true
+    try {
+      this.#block(request.slot, entry, deadline)
+    } finally {
+      this.#isBlocking = false
+    }
+    if (failure !== undefined) throw failure
+    return granted
+  }
+
+  /** Sleeps until the entry has left the queue, or the time is up. */
+  #block(slot: number, entry: WaitEntry, deadline: number): void {
     const { words, native } = this.#region
     const { number, record } = this.#participant
     const bell = record + PARTICIPANT.BELL
+    let sequence = sequenceOf(words, bell)
     while (entry.queued) {
       if (!this.isLive) this.fail(new LockError('LOCK_LOST', 'this participant was evicted from the lock table'), false)
       const remaining = deadline - nowMs()
       if (remaining <= 0) {
-        this.retry(request.slot) // the sleep may have ended later than the lock
-        this.withdraw(request.slot, entry)
+        this.retry(slot) // the sleep may have ended later than the lock
+        this.withdraw(slot, entry)
         break
       }
-      const word = Atomics.load(words, bell)
-      this.retry(request.slot)
-      if (!entry.queued) break
-      const asleep = word | BELL_SYNC
-      if (word === asleep || Atomics.compareExchange(words, bell, word, asleep) === word) native.waitBell(number, asleep, remaining)
+      sequence = sequenceOf(words, bell)
+      this.retry(slot)
+      if (!entry.queued || this.#vigil.watch(sequence, this.#wasUrgent)) continue
+      sleepOnBell(words, record, sequence, calls => {
+        native.waitBell(number, calls, Math.max(0, deadline - nowMs()))
+      })
     }
-    if (failure !== undefined) throw failure
-    return granted
+    if (this.#failure === undefined && unmute(words, bell) !== sequence) this.#onRing() // of other slots, or of more than rings tell
   }
 
   #spin(request: LockRequest): boolean {
@@ -257,7 +280,10 @@ export class Waiters {
         this.#standDown(queue) // a reader that would have joined has gone
         return
       }
-      if (hold >= SHARED_STEP ? !this.#join(queue, head) : !this.#advance(queue, head)) return
+      if (hold >= SHARED_STEP ? !this.#join(queue, head) : !this.#advance(queue, head)) {
+        if (!this.#isBlocking) this.#vigil.begin(this.#wasUrgent)
+        return
+      }
       this.#remove(queue, head)
       this.#entered({ slot: queue.slot, index: queue.index, mode: head.mode, name0: head.name0, name1: head.name1 })
       head.grant(this.lastNotice)
@@ -268,7 +294,7 @@ export class Waiters {
   #advance(queue: SlotQueue, head: WaitEntry): boolean {
     const { protocol } = this.#participant
     const { slot } = queue
-    const urgent = nowMs() - head.since > URGENT_AFTER_MS
+    const urgent = this.#wasUrgent = nowMs() - head.since > URGENT_AFTER_MS
     if (queue.owning && head.mode === MODE_EXCLUSIVE) {
       const outcome = protocol.drain(slot, head.name0, head.name1)
       if (outcome === OWNER) return false
@@ -296,7 +322,8 @@ export class Waiters {
       if (outcome === LOST) return false // noteThefts is on the way
       this.#register(queue, head)
     }
-    const outcome = protocol.attemptJoin(slot, nowMs() - head.since > URGENT_AFTER_MS)
+    this.#wasUrgent = nowMs() - head.since > URGENT_AFTER_MS
+    const outcome = protocol.attemptJoin(slot, this.#wasUrgent)
     if (outcome !== BUSY) queue.registered = 0
     return outcome === ENTERED
   }
@@ -440,6 +467,7 @@ export class Waiters {
   /** Every waiting request is refused with `failure`, and so is every later one. The slots are left in order if `orderly`. */
   fail(failure: LockError, orderly: boolean): void {
     this.#failure ??= failure
+    this.#vigil.cancel()
     for (const queue of [...this.#queues.values()]) {
       for (let entry = queue.head; entry !== undefined; entry = queue.head) {
         this.#remove(queue, entry)

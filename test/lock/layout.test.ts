@@ -13,7 +13,7 @@ describe('offsets and numbers', () => {
     ['SPACE', { SLOT_COUNT: 0, FIRST_WORD: 1, NAME_LENGTH: 2, NAME: 4 }],
     ['PARTICIPANT', {
       LIFE: 0, ROBUST: 1, PID: 2, PID_NAMESPACE_LOW: 3, PID_NAMESPACE_HIGH: 4, START_TIME_LOW: 5, START_TIME_HIGH: 6, JOINED_LOW: 7, JOINED_HIGH: 8,
-      LABEL: 9, BELL: 16, INTENT_SLOT: 32, INTENT_NAME_0: 33, INTENT_NAME_1: 34, INHERITED_PID: 35, INHERITED_NAME_0: 36, INHERITED_NAME_1: 37,
+      LABEL: 9, BELL: 16, SYNC_BELL: 17, INTENT_SLOT: 32, INTENT_NAME_0: 33, INTENT_NAME_1: 34, INHERITED_PID: 35, INHERITED_NAME_0: 36, INHERITED_NAME_1: 37,
       INHERITED_TIME: 38, WAITING_SLOT: 40, WAITING_MODE: 41, WAITING_SINCE_LOW: 42, WAITING_SINCE_HIGH: 43, WAITING_NAME_0: 44, WAITING_NAME_1: 45,
       WAITING_COUNT: 46, STOLEN: 48, WAITS: 49, HANDOFFS: 50, TAKEOVERS: 51,
     }],
@@ -96,13 +96,13 @@ describe('places', () => {
 
 describe('agreement', () => {
   test('the fingerprint changes only when this line does', () => {
-    expect(layout.layoutFingerprint()).toBe(855555773)
+    expect(layout.layoutFingerprint()).toBe(2044129902)
   })
 
   test('the binary part knows the same layout', () => {
     expect(loadNative().layout).toEqual({
-      participantsWord: 1024, participantWords: 64, participantLimit: 128, lifeWord: 0, robustWord: 1, bellWord: 16, rosterWord: 16,
-      lifeStatusMask: 0xffff, lifeScrubbing: 1, lifeLive: 2, lifeDead: 3, bellSentinel: 1, bellSleepers: 3, bellStep: 4,
+      participantsWord: 1024, participantWords: 64, participantLimit: 128, lifeWord: 0, robustWord: 1, bellWord: 16, syncBellWord: 17, rosterWord: 16,
+      lifeStatusMask: 0xffff, lifeScrubbing: 1, lifeLive: 2, lifeDead: 3, bellSentinel: 1, bellSync: 2, bellSleepers: 3, bellStep: 4,
     })
     expect(layout.NATIVE_LAYOUT).toEqual(loadNative().layout)
   })

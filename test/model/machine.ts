@@ -130,6 +130,8 @@ export class Machine {
   lifeIsConstant = false
   isLifeWord: (index: number) => boolean = () => false
   plainIsStep = false
+  /** `or` and `and` answer with the whole word before. */
+  answersWhole = false
   #isConstant(index: number): boolean {
     return this.isConstantWord(index) || (this.lifeIsConstant && this.isLifeWord(index))
   }
@@ -144,18 +146,18 @@ export class Machine {
         if (old === expected) this.write(index, value)
         return old
       }),
-    // Only the bits that the operation names are recorded: its callers look at no others, and fewer states differ.
+    // Only the bits that the operation names are recorded: the protocol looks at no others, and fewer states differ.
     or: (_words: Int32Array, index: number, bits: number) =>
       this.#access(index, () => `or ${this.#names(index)} ${hex(bits)}`, () => {
         const old = this.read(index)
         this.write(index, old | bits)
-        return old & bits
+        return this.answersWhole ? old : old & bits
       }),
     and: (_words: Int32Array, index: number, mask: number) =>
       this.#access(index, () => `and ${this.#names(index)} ~${hex(~mask)}`, () => {
         const old = this.read(index)
         this.write(index, old & mask)
-        return old & ~mask
+        return this.answersWhole ? old : old & ~mask
       }),
     add: (_words: Int32Array, index: number, value: number) =>
       this.#access(index, () => `add ${this.#names(index)} ${value}`, () => {

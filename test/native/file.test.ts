@@ -197,7 +197,7 @@ describe('mapping', () => {
       region.setWaiting(false)
     }],
     ['wake', region => {
-      region.wake(1)
+      region.wake(1, 1)
     }],
     ['waitBell', region => region.waitBell(1, 0, 0)],
   ]
@@ -220,17 +220,20 @@ describe('wrong arguments', () => {
     ['a size of NaN', RangeError, () => native.createUnnamed('/dev/shm', NaN, 0o600)],
     ['a mode with type bits', RangeError, () => native.createUnnamed('/dev/shm', 4096, 0o10600)],
     ['participant 0', RangeError, () => {
-      new Opener(makeTable()).region.wake(0)
+      new Opener(makeTable()).region.wake(0, 1)
     }],
     ['participant 128', RangeError, () => {
-      new Opener(makeTable()).region.wake(128)
+      new Opener(makeTable()).region.wake(128, 1)
+    }],
+    ['sleepers that are none', RangeError, () => {
+      new Opener(makeTable()).region.wake(1, 4)
     }],
     ['a negative byte', RangeError, () => new Opener(makeTable()).region.lockByte(-1, true)],
     ['a time-out of NaN', RangeError, () => new Opener(makeTable()).region.waitBell(1, 0, NaN)],
     ['a mapping without participants', Error, () => {
       const region = opened(makeTable())
       region.map(4096)
-      region.wake(1)
+      region.wake(1, 1)
     }],
     ['a region made by hand', TypeError, () => new (opened(makeTable()).constructor as new () => unknown)()],
     ['a method of a region on something else', Error, () => opened(makeTable()).stat.call({} as NativeRegion)],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { BELL_SENTINEL, BELL_STEP, BELL_SYNC, LIFE, PARTICIPANT } from '../../src/lock/layout.js'
+import { BELL_SENTINEL, BELL_SYNC, LIFE, PARTICIPANT, participantWord } from '../../src/lock/layout.js'
 import { type NativeRegion } from '../../src/lock/native.js'
 import { FUTEX_WAITERS, Opener, Peer, descriptorCount, makeTable, mappingsOf, sentinelThreads, until } from './support.js'
 
@@ -149,12 +149,12 @@ describe('waitBell', () => {
     const { region } = new Opener(makeTable())
     expect(timesOut(region, 0, 0)).toBe(true)
     expect(timesOut(region, 0, 1.5)).toBe(true)
-    expect(region.waitBell(1, BELL_STEP, 20_000)).toBe(true)
+    expect(region.waitBell(1, 1, 20_000)).toBe(true)
   })
 
   test('takes the word signed or unsigned', () => {
     const opener = new Opener(makeTable())
-    opener.setWord(1, PARTICIPANT.BELL, -4)
+    opener.setWord(1, PARTICIPANT.SYNC_BELL, -4)
     expect(timesOut(opener.region, -4, 0)).toBe(true)
     expect(timesOut(opener.region, 0xfffffffc, 0)).toBe(true)
   })
@@ -164,10 +164,10 @@ describe('waitBell', () => {
     const opener = new Opener(path).join(1)
     const peer = await Peer.process(path, 2)
     for (let i = 0; i < 20; i++) {
-      const word = opener.word(1, PARTICIPANT.BELL)
-      if (Atomics.compareExchange(opener.words, 1024 + 64 + PARTICIPANT.BELL, word, word | BELL_SYNC) !== word) continue
+      const calls = opener.word(1, PARTICIPANT.SYNC_BELL)
+      Atomics.or(opener.words, participantWord(1) + PARTICIPANT.BELL, BELL_SYNC)
       peer.post('ring', { other: 1 })
-      expect(opener.region.waitBell(1, word | BELL_SYNC, Infinity)).toBe(true)
+      expect(opener.region.waitBell(1, calls, Infinity)).toBe(true)
     }
     await opener.roundTrip(1)
     expect(opener.status(2)).toBe(LIFE.LIVE)

@@ -76,15 +76,15 @@ export class Opener {
     })
     this.setLife(number, LIFE.LIVE)
     Atomics.add(this.words, HEADER.ROSTER, 1)
-    ringAll(this.words, number, other => {
-      this.region.wake(other)
+    ringAll(this.words, number, (other, sleepers) => {
+      this.region.wake(other, sleepers)
     })
     return this
   }
 
   ring(number: number): void {
-    ringBell(this.words, number, other => {
-      this.region.wake(other)
+    ringBell(this.words, number, (other, sleepers) => {
+      this.region.wake(other, sleepers)
     })
   }
 

@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "bell.h"
 #include "driver.h"
 #include "liveness.h"
 #include "sentinel.h"
