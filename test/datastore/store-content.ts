@@ -63,3 +63,8 @@ export function watchedFiles(before: (call: FileCall, path: string, args: readon
 export function refusal(errno: string, call: string, path: string): FileError {
   return new FileError(call, path, Object.assign(new Error(`${errno}: made by the test`), { code: errno }))
 }
+
+/** What an interrupted write leaves. */
+export async function writeHalf(path: string, bytes: Uint8Array): Promise<void> {
+  await systemFiles.create(path, bytes.subarray(0, bytes.length >> 1), { owner: undefined, sync: false })
+}
