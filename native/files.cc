@@ -18,6 +18,17 @@ using namespace locktable;
 
 constexpr int64_t kMaxSafe = (int64_t{1} << 53) - 1;
 
+/** A path as text, or as bytes that need not be UTF-8. */
+std::string readTextOrBytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (!info[index].IsBuffer()) return readPath(info, index, name);
+  const auto bytes = info[index].As<Napi::Buffer<char>>();
+  std::string path(bytes.Data(), bytes.Length());
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a path without NUL characters");
+  }
+  return path;
+}
+
 /** (fd, offset, wantHole) -> where the next hole or data begins, at or behind `offset`; -1 if there is none. */
 Napi::Value fileSeek(const Napi::CallbackInfo& info) {
   const auto fd = static_cast<int>(readInteger(info, 0, "fd", 0, INT32_MAX));
@@ -29,7 +40,7 @@ Napi::Value fileSeek(const Napi::CallbackInfo& info) {
 
 /** (path, seconds, nanoseconds): the time of the last change and of the last access; of a link itself. */
 Napi::Value fileSetTime(const Napi::CallbackInfo& info) {
-  const std::string path = readPath(info, 0, "path");
+  const std::string path = readTextOrBytes(info, 0, "path");
   timespec time{};
   time.tv_sec = static_cast<time_t>(readInteger(info, 1, "seconds", -kMaxSafe, kMaxSafe));
   time.tv_nsec = static_cast<long>(readInteger(info, 2, "nanoseconds", 0, 999999999));
@@ -40,7 +51,7 @@ Napi::Value fileSetTime(const Napi::CallbackInfo& info) {
 
 /** (path, mode with type, major, minor): a device, FIFO or socket. */
 Napi::Value fileMakeNode(const Napi::CallbackInfo& info) {
-  const std::string path = readPath(info, 0, "path");
+  const std::string path = readTextOrBytes(info, 0, "path");
   const auto mode = static_cast<mode_t>(readInteger(info, 1, "mode", 0, UINT16_MAX));
   const auto device = makedev(static_cast<unsigned>(readInteger(info, 2, "major", 0, UINT32_MAX)),
                               static_cast<unsigned>(readInteger(info, 3, "minor", 0, UINT32_MAX)));

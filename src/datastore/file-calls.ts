@@ -5,8 +5,8 @@ import { loadNative } from '../lock/native.js'
 
 interface FileCalls {
   fileSeek(fd: number, offset: number, wantHole: boolean): number
-  fileSetTime(path: string, seconds: number, nanoseconds: number): void
-  fileMakeNode(path: string, mode: number, major: number, minor: number): void
+  fileSetTime(path: string | Buffer, seconds: number, nanoseconds: number): void
+  fileMakeNode(path: string | Buffer, mode: number, major: number, minor: number): void
 }
 
 const calls = (): FileCalls => loadNative() as unknown as FileCalls
@@ -33,11 +33,11 @@ function seek(fd: number, offset: number, wantHole: boolean): number | undefined
 }
 
 /** Sets the times of modification and access, of a symbolic link itself. Node's own calls round to some hundred nanoseconds. */
-export function setTime(path: string, time: { readonly seconds: number; readonly nanoseconds: number }): void {
+export function setTime(path: string | Buffer, time: { readonly seconds: number; readonly nanoseconds: number }): void {
   calls().fileSetTime(path, time.seconds, time.nanoseconds)
 }
 
 /** mknod(2): `mode` has the type's bits. */
-export function makeNode(path: string, mode: number, device: { readonly major: number; readonly minor: number }): void {
+export function makeNode(path: string | Buffer, mode: number, device: { readonly major: number; readonly minor: number }): void {
   calls().fileMakeNode(path, mode, device.major, device.minor)
 }

@@ -31,3 +31,6 @@ export { BusyError, type LockHolder, type RunningOperation, STORE_SPACES, type S
 export type { ManifestGuard } from './manifest-store.js'
 export type { ArchiveReader, ReaderSession } from './reader.js'
 export type { UploadStatistics } from './session-chunks.js'
+export { backUp } from './high-level.js'
+export { restore } from './restore.js'
+export type { BackupOptions, BackupReport, Progress, RestoreReport, Source, Target, TransferOptions } from './transfer.js'

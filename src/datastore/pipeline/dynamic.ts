@@ -11,7 +11,7 @@
  * chunks under way, and so the source waits for the store.
  */
 import { Cutter, findAcross, lastOf, type Candidate, CHUNK_MAX_BYTES } from '../chunker.js'
-import type { FileProblem, Piece } from './jobs.js'
+import type { FilePiece, FileProblem, Piece } from './jobs.js'
 import { mapOrdered } from './ordered.js'
 import { type PackedChunk, Packer, type PackOptions } from './pack.js'
 import { type Slab, SlabPool } from './slabs.js'
@@ -32,7 +32,7 @@ export async function* packStream(source: AsyncIterable<Uint8Array> | Iterable<U
   const packer = new Packer(options, LIMITS)
   const slabs = slabsFor(packer)
   const filled = mapOrdered(streamSlabs(source, slabs), packer.pool.threadCount + 1, async ({ slab, length }) => {
-    const { candidates } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces: [] })
+    const { candidates } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces: [], between: NOTHING })
     return { slab, length, candidates }
   })
   yield* packFilled(filled, packer)
@@ -45,9 +45,9 @@ export async function* packPieces(
   const packer = new Packer(options, LIMITS)
   const slabs = slabsFor(packer)
   const reported = new Set<string>() // a file may lie in several slabs
-  const filled = mapOrdered(pieceSlabs(source), packer.pool.threadCount + 1, async ({ pieces, length }) => {
+  const filled = mapOrdered(pieceSlabs(source), packer.pool.threadCount + 1, async ({ pieces, between, length }) => {
     const slab = await slabs.acquire()
-    const { candidates, problems } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces })
+    const { candidates, problems } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces, between })
     for (const problem of problems) {
       if (!reported.has(problem.path)) options.onProblem?.(problem)
       reported.add(problem.path)
@@ -132,20 +132,44 @@ async function* streamSlabs(source: AsyncIterable<Uint8Array> | Iterable<Uint8Ar
 }
 
 /** Divides pieces into what fills a slab. */
-async function* pieceSlabs(source: AsyncIterable<Piece> | Iterable<Piece>): AsyncGenerator<{ pieces: readonly Piece[]; length: number }, void, undefined> {
-  let pieces: Piece[] = []
-  let length = 0
+async function* pieceSlabs(source: AsyncIterable<Piece> | Iterable<Piece>): AsyncGenerator<Pieces, void, undefined> {
+  let pieces = new Pieces()
   for await (const piece of source) {
     for (let at = 0; at < piece.length; ) {
-      const count = Math.min(piece.length - at, SLAB_BYTES - length)
-      pieces.push(piece instanceof Uint8Array ? piece.slice(at, at + count) : { path: piece.path, offset: piece.offset + at, length: count })
-      at += count
-      length += count
-      if (length < SLAB_BYTES) continue
-      yield { pieces, length }
-      pieces = []
-      length = 0
+      at += pieces.add(piece, at)
+      if (pieces.length < SLAB_BYTES) continue
+      yield pieces
+      pieces = new Pieces()
     }
   }
-  if (length > 0) yield { pieces, length }
+  if (pieces.length > 0) yield pieces
 }
+
+/** What is to fill a slab. */
+class Pieces {
+  readonly pieces: (FilePiece | number)[] = []
+  length = 0
+  readonly #between: Uint8Array[] = []
+
+  /** Adds a piece from `at` on, as much as there is room for. */
+  add(piece: Piece, at: number): number {
+    const count = Math.min(piece.length - at, SLAB_BYTES - this.length)
+    this.length += count
+    if (!(piece instanceof Uint8Array)) {
+      this.pieces.push({ path: piece.path, offset: piece.offset + at, length: count })
+      return count
+    }
+    this.#between.push(piece.subarray(at, at + count))
+    const last = this.pieces.at(-1)
+    if (typeof last === 'number') this.pieces[this.pieces.length - 1] = last + count
+    else this.pieces.push(count)
+    return count
+  }
+
+  /** In memory of its own: all of the memory that a view belongs to would go to the other thread. */
+  get between(): Uint8Array {
+    return new Uint8Array(Buffer.concat(this.#between))
+  }
+}
+
+const NOTHING = new Uint8Array(0)

@@ -3,6 +3,8 @@
  * data, shared memory, numbers of open files (which belong to the process, not to a thread).
  */
 import type { Candidate } from '../chunker.js'
+import type { ListJob, ListResult } from '../tree/list.js'
+import type { WriteJob } from '../tree/write.js'
 
 /** Bytes in shared memory. */
 export interface Part {
@@ -41,15 +43,25 @@ export interface PackResult {
   readonly encodedBytes: number | undefined
 }
 
-/** A piece of a stream that is made of files: bytes as they are, or a range of a file that the thread opens. */
-export type Piece = Uint8Array | { readonly path: string; readonly offset: number; readonly length: number }
+/** A range of a file that the thread opens. */
+export interface FilePiece {
+  /** A byte string: tree/byte-path.ts. */
+  readonly path: string
+  readonly offset: number
+  readonly length: number
+}
+
+/** A piece of a stream that is made of files and of bytes between them. */
+export type Piece = Uint8Array | FilePiece
 
 /** Puts pieces one behind the other into shared memory and looks for boundaries. */
 export interface FillJob {
   readonly kind: 'fill'
   readonly target: Part
-  /** Empty: the bytes are there already. */
-  readonly pieces: readonly Piece[]
+  /** In order: files, and numbers of bytes of `between`. Empty: the target's bytes are there already. */
+  readonly pieces: readonly (FilePiece | number)[]
+  /** All in one: a thread is sent two big things faster than many small ones. */
+  readonly between: Uint8Array
 }
 
 export interface FillResult {
@@ -71,15 +83,19 @@ export interface UnpackJob {
   readonly digest: Uint8Array
   readonly length: number
   readonly key: Uint8Array | undefined
-  /** Shared memory of at least `length` bytes, or a place in an open, empty (all holes) file, where zeros are not written. */
+  /** Shared memory of at least `length` bytes, or a place in an open file. */
   readonly target: Part | FileRange
+  /** Of a file: zeros are not written. */
+  readonly keepHoles: boolean
 }
 
-export type Job = PackJob | FillJob | UnpackJob
+export type Job = PackJob | FillJob | UnpackJob | ListJob | WriteJob
 
 /** What each kind of job answers. */
 export interface Results {
   readonly pack: PackResult
   readonly fill: FillResult
   readonly unpack: undefined
+  readonly list: ListResult
+  readonly write: undefined
 }

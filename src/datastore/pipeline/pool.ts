@@ -44,7 +44,9 @@ export class WorkerPool {
   run<K extends Job['kind']>(job: Job & { readonly kind: K }): Promise<Results[K]> {
     return new Promise<Results[K]>((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure
-      this.#waiting.push({ job, resolve, reject })
+      // Whoever packs waits for what is listed: what is listed is short, and does not wait behind what is packed.
+      if (job.kind === 'list') this.#waiting.unshift({ job, resolve, reject })
+      else this.#waiting.push({ job, resolve, reject })
       this.#assign()
     })
   }

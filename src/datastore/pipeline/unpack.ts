@@ -20,18 +20,22 @@ export interface UnpackOptions {
 const SLAB_BYTES = 16 * 2 ** 20
 
 /**
- * Writes chunks to their places in an open file, which must be new or consist of zeros: those are not written, so that holes stay holes.
+ * Writes chunks to their places in an open file. With `keepHoles` (the default) it must be new or consist of zeros: those are not
+ * written, so that holes stay holes. Without, as in a device that has something in it, everything is written.
  *
  * @returns the lengths of the chunks, in order, for progress.
  */
-export async function* unpackToFile(entries: Iterable<IndexEntry>, fd: number, options: UnpackOptions): AsyncGenerator<number, void, undefined> {
+export async function* unpackToFile(
+  entries: Iterable<IndexEntry>, fd: number, options: UnpackOptions & { readonly keepHoles?: boolean | undefined },
+): AsyncGenerator<number, void, undefined> {
   const { pool, chunkPath, signal } = options
   const key = options.key?.exportKey()
-  const isHole = holeTest(options.key)
+  const { keepHoles = true } = options
+  const isHole = keepHoles ? holeTest(options.key) : () => false
   yield* mapOrdered(entries, 2 * pool.threadCount + 2, async ({ start, end, digest }) => {
     signal?.throwIfAborted()
     const length = end - start
-    if (!isHole(digest, length)) await pool.run({ kind: 'unpack', path: chunkPath(digest), digest, length, key, target: { fd, offset: start, length } })
+    if (!isHole(digest, length)) await pool.run({ kind: 'unpack', path: chunkPath(digest), digest, length, key, target: { fd, offset: start, length }, keepHoles })
     return length
   })
 }
@@ -46,7 +50,7 @@ export async function* unpackStream(entries: Iterable<IndexEntry>, options: Unpa
     signal?.throwIfAborted()
     const length = end - start
     const slab = length <= SLAB_BYTES ? await slabs.acquire() : new Slab(length, () => undefined).retain()
-    await pool.run({ kind: 'unpack', path: chunkPath(digest), digest, length, key, target: slab.part(0, length) })
+    await pool.run({ kind: 'unpack', path: chunkPath(digest), digest, length, key, target: slab.part(0, length), keepHoles: false })
     return { slab, length }
   })
   for await (const { slab, length } of unpacked) {

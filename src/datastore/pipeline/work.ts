@@ -2,18 +2,18 @@
  * work.ts: what a thread of the pool does for each job. Synchronous: a thread has nothing else to do, and a synchronous read of a
  * small file costs a tenth of an asynchronous one.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
 import { blobKind, decodeBlob, encodeBlob, isEncryptedKind } from '../blob.js'
 import { findCandidates, WINDOW_BYTES } from '../chunker.js'
 import { CryptKey } from '../crypt.js'
 import { type Digest, sha256 } from '../digest.js'
 import { DatastoreError, FormatError } from '../errors.js'
+import { onDisk, readable } from '../tree/byte-path.js'
+import { list } from '../tree/list.js'
+import { writeFiles } from '../tree/write.js'
+import { isZero, writeFully, writeSparse } from './sparse.js'
 import { DigestSet } from './digest-set.js'
-import type { FileProblem, FileRange, FillJob, FillResult, Job, PackJob, PackResult, Part, Piece, Results, UnpackJob } from './jobs.js'
-
-/** Zeros are looked for in blocks of this size: what file systems allocate at least. */
-const BLOCK_BYTES = 4096
-const ZEROS = Buffer.alloc(2 ** 20)
+import type { FilePiece, FileProblem, FileRange, FillJob, FillResult, Job, PackJob, PackResult, Part, Results, UnpackJob } from './jobs.js'
 
 /** Reused from job to job: fresh memory costs a page fault for every 4 KiB. */
 let scratch = Buffer.alloc(0)
@@ -35,13 +35,16 @@ function knownOf(buffer: SharedArrayBuffer): DigestSet {
   return lastKnown
 }
 
-export function work<K extends Job['kind']>(job: Job & { readonly kind: K }): Results[K]
 export function work(job: Job): Results[keyof Results] {
   switch (job.kind) {
     case 'pack': return pack(job)
     case 'fill': return fill(job)
     case 'unpack':
       unpack(job)
+      return undefined
+    case 'list': return list(job)
+    case 'write':
+      writeFiles(job)
       return undefined
   }
 }
@@ -98,22 +101,25 @@ function readFully(fd: number, bytes: Uint8Array, offset: number): number {
   return read
 }
 
-function fill({ target, pieces }: FillJob): FillResult {
+function fill({ target, pieces, between }: FillJob): FillResult {
   const bytes = bytesOf(target)
   const problems: FileProblem[] = []
   let at = 0
+  let used = 0 // of what is between files
   for (const piece of pieces) {
-    if (piece instanceof Uint8Array) bytes.set(piece, at)
-    else readPiece(piece, bytes.subarray(at, at + piece.length), problems)
-    at += piece.length
+    const length = typeof piece === 'number' ? piece : piece.length
+    if (typeof piece === 'number') bytes.set(between.subarray(used, (used += piece)), at)
+    else readPiece(piece, bytes.subarray(at, at + length), problems)
+    at += length
   }
   return { candidates: findCandidates(bytes, Math.min(bytes.length, WINDOW_BYTES - 1)), problems }
 }
 
-function readPiece({ path, offset }: Exclude<Piece, Uint8Array>, target: Buffer, problems: FileProblem[]): void {
+function readPiece({ path: bytes, offset }: FilePiece, target: Buffer, problems: FileProblem[]): void {
+  const path = readable(bytes)
   let read = 0
   try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    const fd = openSync(onDisk(bytes), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       if (!fstatSync(fd).isFile()) problems.push({ path, message: 'it was replaced by something that is no file' })
       else read = readFully(fd, target, offset)
@@ -127,7 +133,7 @@ function readPiece({ path, offset }: Exclude<Piece, Uint8Array>, target: Buffer,
   target.fill(0, read)
 }
 
-function unpack({ path, digest, length, key: keyBytes, target }: UnpackJob): void {
+function unpack({ path, digest, length, key: keyBytes, target, keepHoles }: UnpackJob): void {
   const key = keyOf(keyBytes)
   const raw = readChunk(path)
   const plain = decodeBlob(raw, { key, where: path, maxBytes: length })
@@ -137,7 +143,7 @@ function unpack({ path, digest, length, key: keyBytes, target }: UnpackJob): voi
     throw new FormatError('FORMAT_CHECKSUM', { path, offset: 0, expected, found: `${plain.length} bytes with ${actual.toString('hex')}` })
   }
   if ('buffer' in target) bytesOf(target).set(plain)
-  else if (target.fd !== undefined) writeSparse(target.fd, plain, target.offset)
+  else if (target.fd !== undefined) (keepHoles ? writeSparse : writeFully)(target.fd, plain, target.offset)
 }
 
 function readChunk(path: string): Buffer {
@@ -147,29 +153,4 @@ function readChunk(path: string): Buffer {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new DatastoreError('CHUNK_MISSING', `the chunk ${path} is missing`, { path, cause })
   }
-}
-
-export function isZero(bytes: Uint8Array): boolean {
-  if (bytes.length > 0 && bytes[0] !== 0) return false
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const piece = bytes.subarray(at, at + ZEROS.length)
-    if (Buffer.compare(piece, piece.length === ZEROS.length ? ZEROS : ZEROS.subarray(0, piece.length)) !== 0) return false
-  }
-  return true
-}
-
-/** Writes all blocks but those of zeros. */
-function writeSparse(fd: number, bytes: Buffer, offset: number): void {
-  let from = 0
-  for (let at = 0; at <= bytes.length; at += BLOCK_BYTES) {
-    if (at < bytes.length && !isZero(bytes.subarray(at, at + BLOCK_BYTES))) continue
-    const end = Math.min(at, bytes.length)
-    if (end > from) writeFully(fd, bytes.subarray(from, end), offset + from)
-    from = at + BLOCK_BYTES
-  }
-  if (from < bytes.length) writeFully(fd, bytes.subarray(from), offset + from)
-}
-
-function writeFully(fd: number, bytes: Uint8Array, offset: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done)
 }

@@ -213,7 +213,7 @@ describe('a stream', () => {
     packed.catch(() => undefined)
     await entered
     // The threads have nothing left to do: what they are asked now is answered after all that came before.
-    for (let i = 0; i < 20; i++) await pool.run({ kind: 'fill', target: { buffer: new SharedArrayBuffer(1), from: 0, to: 1 }, pieces: [] })
+    for (let i = 0; i < 20; i++) await pool.run({ kind: 'fill', target: { buffer: new SharedArrayBuffer(1), from: 0, to: 1 }, pieces: [], between: new Uint8Array(0) })
     expect(read).toBeLessThan(200 * MIB)
     release()
     await expect(packed).rejects.toThrow('enough')

@@ -1,0 +1,87 @@
+/**
+ * high-level.ts: whole backups and restores: the source is read, cut, hashed, compressed and encrypted on all cores (pipeline/), and goes
+ * into a backup session, which holds all locks.
+ */
+import { checkBoolean, checkInteger, checkString } from '../check.js'
+import type { BackupSession } from './backup.js'
+import type { Datastore } from './datastore.js'
+import { createManifest, type Manifest, type ManifestFile, signManifest } from './manifest.js'
+import { Meter } from './meter.js'
+import { checkArchiveName, type GroupName } from './names.js'
+import { WorkerPool } from './pipeline/pool.js'
+import { archiveNameOf, backUpSource, sizeOf } from './source.js'
+import { type BackupOptions, type BackupReport, checkTransfer, type Source, TRANSFER_KEYS } from './transfer.js'
+
+/**
+ * Makes a snapshot of some sources.
+ *
+ * Chunks of the group's previous snapshot are neither compressed nor stored again. What cannot be read in a directory is a warning; all
+ * else that fails, or `signal`, ends the backup, of which nothing is left then but chunks for the garbage collection.
+ *
+ * @throws {DatastoreError} `SOURCE_…`, and as Datastore.startBackup()
+ * Memory: some 300 MiB with two cores, 50 MiB more for each further one, whatever the size of the sources.
+ */
+export async function backUp(store: Datastore, group: GroupName, sources: readonly Source[], options: BackupOptions): Promise<BackupReport> {
+  const { owner, waitMs, signal, onProgress } = checkTransfer(options, [...TRANSFER_KEYS, 'owner', 'time', 'waitMs', 'sign', 'notes'])
+  checkSources(sources, options)
+  signal?.throwIfAborted()
+  const meter = new Meter(onProgress)
+  meter.totalBytes = await totalOf(sources)
+  const time = options.time ?? await nextTime(store, group)
+  const session = await store.startBackup({ ...group, time }, { owner, ...(waitMs === undefined ? {} : { waitMs }), ...(signal === undefined ? {} : { signal }) })
+  try {
+    const { files } = await fill(session, sources, options, meter)
+    const { snapshot } = session
+    const { bytesRead, bytesStored, chunks, reusedChunks, seconds, warnings } = meter
+    return { snapshot, files, bytesRead, bytesStored, chunks, reusedChunks, seconds, warnings }
+  } catch (error) {
+    await session.abort()
+    throw error
+  }
+}
+
+async function fill(session: BackupSession, sources: readonly Source[], { key, sign = false, notes, signal }: BackupOptions, meter: Meter): Promise<Manifest> {
+  const isEncrypted = key !== undefined && !sign
+  const files: ManifestFile[] = []
+  const pool = new WorkerPool()
+  try {
+    for (const source of sources) {
+      signal?.throwIfAborted()
+      const written = await backUpSource(source, { session, pool, meter, signal, key: isEncrypted ? key : undefined })
+      files.push({ ...written, cryptMode: isEncrypted ? 'encrypt' : sign ? 'sign-only' : 'none' })
+    }
+  } finally {
+    await pool.close()
+  }
+  signal?.throwIfAborted()
+  meter.enter('finish')
+  const { type: backupType, id: backupId, time: backupTime } = session.snapshot
+  const manifest = createManifest({ backupType, backupId, backupTime, files, unprotected: notes === undefined ? {} : { notes } })
+  await session.finish(key === undefined ? manifest : signManifest(manifest, key))
+  return manifest
+}
+
+function checkSources(sources: readonly Source[], { key, time, sign, notes }: BackupOptions): void {
+  if (sources.length === 0) throw new RangeError('sources must have at least one element')
+  const names = new Set<string>()
+  for (const source of sources) {
+    const name = checkArchiveName(archiveNameOf(source))
+    if (names.has(name)) throw new RangeError(`sources has ${name} twice`)
+    names.add(name)
+    if (source.kind === 'directory' && !source.name.endsWith('.tar')) throw new RangeError(`the name of a directory's archive must end with .tar, not be ${source.name}`)
+  }
+  if (time !== undefined) checkInteger(time, 'options.time', 1, Number.MAX_SAFE_INTEGER)
+  if (notes !== undefined) checkString(notes, 'options.notes')
+  if (sign !== undefined && checkBoolean(sign, 'options.sign') && key === undefined) throw new RangeError('options.sign needs options.key')
+}
+
+async function totalOf(sources: readonly Source[]): Promise<number | undefined> {
+  const sizes = await Promise.all(sources.map(sizeOf))
+  return sizes.reduce((sum, size) => (sum === undefined || size === undefined ? undefined : sum + size), 0)
+}
+
+/** Snapshots of a group have a second each. */
+async function nextTime(store: Datastore, group: GroupName): Promise<number> {
+  const times = (await store.snapshots(group)).map(({ time }) => time)
+  return Math.max(Math.floor(Date.now() / 1000), ...times.map(time => time + 1))
+}

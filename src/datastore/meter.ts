@@ -1,0 +1,67 @@
+/** meter.ts: counts what a backup or restore has done, and tells whoever wants to know, not too often. */
+import type { Progress, TransferOptions } from './transfer.js'
+
+const INTERVAL_MS = 100
+
+export class Meter {
+  bytesRead = 0
+  bytesStored = 0
+  chunks = 0
+  reusedChunks = 0
+  files = 0
+  totalBytes: number | undefined
+  path: string | undefined
+  readonly warnings: string[] = []
+  readonly #began = performance.now()
+  readonly #onProgress: TransferOptions['onProgress']
+  #phase: Progress['phase'] = 'list'
+  #told = -Infinity
+
+  constructor(onProgress: TransferOptions['onProgress']) {
+    this.#onProgress = onProgress
+  }
+
+  get seconds(): number {
+    return (performance.now() - this.#began) / 1000
+  }
+
+  enter(phase: Progress['phase']): void {
+    if (this.#phase === phase) return
+    this.#phase = phase
+    this.#told = -Infinity
+    this.#tell()
+  }
+
+  /** @param storedBytes  undefined: it was there */
+  countChunk(bytes: number, storedBytes: number | undefined): void {
+    this.bytesRead += bytes
+    this.chunks++
+    if (storedBytes === undefined) this.reusedChunks++
+    else this.bytesStored += storedBytes
+    this.#tell()
+  }
+
+  countBytes(bytes: number): void {
+    this.bytesRead += bytes
+    this.#tell()
+  }
+
+  readonly onEntry = (name: string): void => {
+    this.files++
+    this.path = name
+    this.#tell()
+  }
+
+  readonly onProblem = ({ path, message }: { readonly path: string; readonly message: string }): void => {
+    this.warnings.push(`${path}: ${message}`)
+  }
+
+  #tell(): void {
+    if (this.#onProgress === undefined) return
+    const now = performance.now()
+    if (now - this.#told < INTERVAL_MS) return
+    this.#told = now
+    const { bytesRead, totalBytes, bytesStored, chunks, reusedChunks, path } = this
+    this.#onProgress({ phase: this.#phase, bytesRead, totalBytes, bytesStored, chunks, reusedChunks, path })
+  }
+}

@@ -1,0 +1,141 @@
+/**
+ * restore.ts: an archive of a snapshot back into a file, a device, a stream or a directory. Every chunk is checked on the way.
+ */
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
+import type { Writable } from 'node:stream'
+import type { ChunkIndex } from './chunk-index.js'
+import type { Datastore } from './datastore.js'
+import { DatastoreError } from './errors.js'
+import { checkSignature } from './manifest.js'
+import { Meter } from './meter.js'
+import { archiveKind, formatSnapshot, type SnapshotName } from './names.js'
+import { WorkerPool } from './pipeline/pool.js'
+import { unpackStream, unpackToFile } from './pipeline/unpack.js'
+import type { ReaderSession } from './reader.js'
+import { checkTransfer, type RestoreReport, type Target, TRANSFER_KEYS, type TransferOptions } from './transfer.js'
+import { restoreTree } from './tree/restore.js'
+
+interface Context {
+  readonly store: Datastore
+  readonly reader: ReaderSession
+  readonly meter: Meter
+  readonly options: TransferOptions
+}
+
+/**
+ * Restores one archive; nobody can remove the snapshot meanwhile.
+ *
+ * A file is replaced when all of it is there, and is sparse where the data is zeros. A directory gets what is in a .tar archive. After an
+ * error, or `signal`, a file is as it was before; a directory, device or stream has what was restored until then.
+ *
+ * @param archive  With its extension, as `etc.tar.didx`.
+ * @throws {DatastoreError} `SNAPSHOT_MISSING`, `ARCHIVE_…`, `CHUNK_…`, `KEY_…`, `SIGNATURE_WRONG`, `FORMAT_…`, `TARGET_…`, `LOCK_BUSY`
+ */
+export async function restore(store: Datastore, snapshot: SnapshotName, archive: string, target: Target, options: TransferOptions = {}): Promise<RestoreReport> {
+  const { key, signal, onProgress } = checkTransfer(options, TRANSFER_KEYS)
+  signal?.throwIfAborted()
+  const meter = new Meter(onProgress)
+  const reader = await store.openReader(snapshot, key === undefined ? {} : { key })
+  try {
+    const { manifest } = reader
+    if (key !== undefined) checkSignature(manifest, key, formatSnapshot(snapshot))
+    const listed = manifest.files.find(({ filename }) => filename === archive)
+    if (listed === undefined) throw new DatastoreError('ARCHIVE_MISSING', `${formatSnapshot(snapshot)} has no ${archive}`, { path: archive })
+    if (listed.cryptMode === 'encrypt' && key === undefined) throw new DatastoreError('KEY_MISSING', `${archive} is encrypted, and no key was given`, { path: archive })
+    await restoreArchive(archive, target, { store, reader, meter, options })
+  } finally {
+    reader.close()
+  }
+  return { bytes: meter.bytesRead, ...(target.kind === 'directory' ? { files: meter.files } : {}), seconds: meter.seconds, warnings: meter.warnings }
+}
+
+async function restoreArchive(archive: string, target: Target, context: Context): Promise<void> {
+  const { reader, meter } = context
+  if (target.kind === 'directory' && !archive.endsWith('.tar.didx')) throw new RangeError(`${archive} is no directory's archive`)
+  if (archiveKind(archive) === 'blob') {
+    const bytes = await reader.readBlob(archive)
+    meter.totalBytes = bytes.length
+    if (target.kind === 'stream') await writeTo(target.stream, [bytes])
+    else await replacing(target.path, file => file.writeFile(bytes))
+    meter.countBytes(bytes.length)
+    return
+  }
+  const index = await reader.readIndex(archive)
+  meter.totalBytes = index.size
+  meter.enter('data')
+  const pool = new WorkerPool()
+  try {
+    await restoreIndex(index, target, context, pool)
+  } finally {
+    await pool.close()
+  }
+}
+
+async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, options }: Context, pool: WorkerPool): Promise<void> {
+  const unpackOptions = { pool, chunkPath: (digest: Uint8Array) => store.chunks.pathOf(digest), key: options.key, signal: options.signal }
+  if (target.kind === 'file') {
+    await replacing(target.path, async (file, isDevice) => {
+      if (!isDevice) await file.truncate(index.size)
+      for await (const length of unpackToFile(index.entries(), file.fd, { ...unpackOptions, keepHoles: !isDevice })) meter.countChunk(length, undefined)
+    })
+    return
+  }
+  const bytes = counted(unpackStream(index.entries(), unpackOptions), meter)
+  if (target.kind === 'stream') await writeTo(target.stream, bytes, options.signal)
+  else await restoreTree(bytes, target.path, { pool, onProblem: meter.onProblem, onEntry: meter.onEntry })
+}
+
+async function* counted(source: AsyncIterable<Buffer>, meter: Meter): AsyncGenerator<Buffer, void, undefined> {
+  for await (const bytes of source) {
+    yield bytes
+    meter.countChunk(bytes.length, undefined)
+  }
+}
+
+/** Fills a device, or makes a new file that takes the place of the old one at the end. */
+async function replacing(path: string, fill: (file: FileHandle, isDevice: boolean) => Promise<void>): Promise<void> {
+  const isDevice = await stat(path).then(info => !info.isFile() && !info.isDirectory(), () => false)
+  const made = isDevice ? path : `${path}.${randomBytes(6).toString('hex')}.tmp`
+  try {
+    const file = await open(made, isDevice ? constants.O_WRONLY : 'wx')
+    try {
+      await fill(file, isDevice)
+    } finally {
+      await file.close()
+    }
+    if (!isDevice) await rename(made, path)
+  } catch (error) {
+    if (!isDevice) await unlink(made).catch(() => undefined)
+    throw targetError(error, path)
+  }
+}
+
+function targetError(error: unknown, path: string): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof DatastoreError || typeof code !== 'string' || !/^E[A-Z0-9]+$/.test(code)) return error
+  return new DatastoreError('TARGET_IO', `cannot write ${path}: ${(error as Error).message}`, { path, cause: error })
+}
+
+/** What is written is a copy: the memory is used again, and nobody knows how long a stream keeps what it is given. */
+async function writeTo(stream: Writable, source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, signal?: AbortSignal): Promise<void> {
+  let fail = (_error: unknown): void => undefined
+  const failure = new Promise<never>((_resolve, reject) => (fail = reject))
+  failure.catch(() => undefined)
+  const abort = (): void => fail(signal?.reason)
+  const close = (): void => fail(new Error('the stream was closed'))
+  stream.on('error', fail).on('close', close)
+  signal?.addEventListener('abort', abort, { once: true })
+  try {
+    for await (const bytes of source) {
+      const written = new Promise<void>((resolve, reject) => stream.write(Buffer.from(bytes), error => (error ? reject(error) : resolve())))
+      await Promise.race([written, failure])
+    }
+  } catch (error) {
+    throw targetError(error, 'the stream')
+  } finally {
+    stream.off('error', fail).off('close', close)
+    signal?.removeEventListener('abort', abort)
+  }
+}

@@ -1,0 +1,104 @@
+/** Directories into a store and back, by this package and by GNU tar. */
+import { execFileSync } from 'node:child_process'
+import { createServer } from 'node:net'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { backUp, CryptKey, restore, type Source } from '../../../src/datastore/index.js'
+import { later, makeStore, newGroup, OWNER, temporaryDirectory, type TestStore } from '../store-support.js'
+import { look, makeTree } from './support.js'
+
+let store: TestStore
+let folder: string
+const source = (): string => join(folder, 'source')
+const target = join(temporaryDirectory(), 'target')
+beforeAll(async () => {
+  store = await makeStore()
+  folder = temporaryDirectory()
+  mkdirSync(source())
+  makeTree(source())
+})
+afterEach(() => {
+  rmSync(target, { recursive: true, force: true })
+})
+
+const directory = (path: string, more: { readonly exclude?: readonly string[]; readonly oneFileSystem?: boolean } = {}): Source => ({ kind: 'directory', name: 'tree.tar', path, ...more })
+
+describe('a directory with everything that it can have', () => {
+  const snapshot = newGroup()
+  beforeAll(async () => {
+    const report = await backUp(store.datastore, snapshot, [directory(source())], { owner: OWNER, time: snapshot.time })
+    expect(report.warnings).toEqual([])
+  })
+
+  it('comes back bit by bit, with names, modes, owners, times, links and holes', async () => {
+    const report = await restore(store.datastore, snapshot, 'tree.tar.didx', { kind: 'directory', path: target })
+    expect(report.warnings).toEqual([])
+    const before = look(source(), { withBlocks: true })
+    expect(look(target, { withBlocks: true })).toEqual(before)
+    expect(report.files).toBe(Object.keys(before).length)
+  })
+
+  it('is restored by GNU tar as well', async () => {
+    const archive = join(folder, 'tree.tar')
+    await restore(store.datastore, snapshot, 'tree.tar.didx', { kind: 'file', path: archive })
+    mkdirSync(target)
+    execFileSync('tar', ['-xpf', archive, '-C', target])
+    expect(look(target, { withBlocks: true })).toEqual(look(source(), { withBlocks: true }))
+  })
+
+  it('gives the same stream again, of which nothing is stored', async () => {
+    const again = await backUp(store.datastore, snapshot, [directory(source())], { owner: OWNER, time: later(snapshot).time })
+    expect(again).toMatchObject({ bytesStored: 0, reusedChunks: again.chunks })
+    expect(again.files[0]?.csum.equals((await store.datastore.loadManifest(snapshot)).files[0]!.csum)).toBe(true)
+  })
+
+  it('comes back from an encrypted store', async () => {
+    const key = CryptKey.generate()
+    const encrypted = newGroup()
+    await backUp(store.datastore, encrypted, [directory(source())], { owner: OWNER, time: encrypted.time, key })
+    await restore(store.datastore, encrypted, 'tree.tar.didx', { kind: 'directory', path: target }, { key })
+    expect(look(target)).toEqual(look(source()))
+  })
+})
+
+it('what is excluded is left out, and all that is in it', async () => {
+  const [from, snapshot] = [join(folder, 'excluding'), newGroup()]
+  for (const path of ['cache/deep', 'src/cache', 'src/lib', 'build', '.hidden']) mkdirSync(join(from, path), { recursive: true })
+  for (const path of ['cache/deep/a', 'src/a.o', 'src/lib/b.o', 'src/lib/b.c', 'src/cache/c', 'build/x', '.hidden/y', 'lib']) writeFileSync(join(from, path), path)
+  await backUp(store.datastore, snapshot, [directory(from, { exclude: ['*.o', '/cache', 'src/*/', '.h*', 'lib/'] })], { owner: OWNER, time: snapshot.time })
+  await restore(store.datastore, snapshot, 'tree.tar.didx', { kind: 'directory', path: target })
+  expect(Object.keys(look(target)).sort()).toEqual(['.', 'build', 'build/x', 'lib', 'src'])
+})
+
+it('sockets are left out with a warning', async () => {
+  const [from, snapshot] = [join(folder, 'with-socket'), newGroup()]
+  mkdirSync(from)
+  const server = createServer()
+  await new Promise<void>(resolve => server.listen(join(from, 'socket'), resolve))
+  const { warnings } = await backUp(store.datastore, snapshot, [directory(from)], { owner: OWNER, time: snapshot.time })
+  server.close()
+  expect(warnings).toEqual([expect.stringContaining('socket: it is a socket')])
+})
+
+describe('real trees come back', () => {
+  it.each(['node_modules/eslint', 'node_modules/typescript', 'node_modules/.bin', '/usr/share/zoneinfo', '/usr/share/perl', '/usr/share/common-licenses'].filter(existsSync))('%s', async path => {
+    const snapshot = newGroup()
+    const report = await backUp(store.datastore, snapshot, [directory(path)], { owner: OWNER, time: snapshot.time })
+    await restore(store.datastore, snapshot, 'tree.tar.didx', { kind: 'directory', path: target })
+    expect(look(target)).toEqual(look(path))
+    expect(report.warnings).toEqual([])
+  })
+})
+
+it('a change in the middle of a tree stores the chunks around it', async () => {
+  const [from, snapshot] = [join(folder, 'changing'), newGroup()]
+  mkdirSync(from)
+  for (let i = 0; i < 40; i++) writeFileSync(join(from, `file ${i}`), readFileSync(process.execPath).subarray(i * 2 ** 20, (i + 1) * 2 ** 20))
+  const first = await backUp(store.datastore, snapshot, [directory(from)], { owner: OWNER, time: snapshot.time })
+  writeFileSync(join(from, 'file 2'), 'changed')
+  const second = await backUp(store.datastore, snapshot, [directory(from)], { owner: OWNER, time: later(snapshot).time })
+  expect(first.chunks).toBeGreaterThanOrEqual(8)
+  expect(second.chunks - second.reusedChunks).toBeLessThanOrEqual(3)
+  expect(second.reusedChunks).toBeGreaterThanOrEqual(4)
+})
