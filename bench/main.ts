@@ -109,7 +109,7 @@ async function write(report: Report, out: string, docs: string | undefined): Pro
   for (const figure of figures) svgs.set(figure.id, await plot(figure))
   mkdirSync(out, { recursive: true })
   const ratios = ratiosOf(report.answers.flatMap(({ written }) => written?.headlines ?? []))
-  writeFileSync(join(out, 'report.json'), JSON.stringify({ ...report, ratios }, undefined, 1) + '\n')
+  writeFileSync(join(out, 'report.json'), JSON.stringify({ ...report, ratios }) + '\n')
   writeFileSync(join(out, 'report.html'), page(report, svgs))
   console.log(`\nwritten: ${join(out, 'report.html')}, ${join(out, 'report.json')}`)
   if (docs === undefined) return

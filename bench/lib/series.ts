@@ -60,5 +60,5 @@ const OTHERS = ['#6b7280', '#d97706', '#16a34a', '#a21caf', '#111827', '#dc2626'
 /** @param place  which of the unknown ones it is, to tell them apart */
 export function styleOf(label: string, place: number): Series {
   const colors = /^(table|handle|await) ?/.test(label) ? OURS : OTHERS
-  return byLabel.get(label) ?? { label, color: colors[place % colors.length]!, dash: SOLID }
+  return byLabel.get(label) ?? { label, color: label.startsWith('C: ') ? '#4b5563' : colors[place % colors.length]!, dash: SOLID }
 }
