@@ -15,6 +15,7 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Written } from './lib/findings.js'
 import { environmentNow } from './lib/report.js'
+import { SCRATCH_ROOT, makeScratch } from './lib/scratch.js'
 import { TSX_ARGS } from './lib/tsx.js'
 import { type Answered, type Report, page } from './report/page.js'
 import { plot } from './report/plot.js'
@@ -28,7 +29,10 @@ const PATIENCE_MS = 600_000
 
 /** A question is a process group of its own, so that whatever it started ends with it, blocked in a lock or not. */
 async function run(question: string, args: readonly string[]): Promise<string | undefined> {
-  const child = spawn(process.execPath, [...TSX_ARGS, join(HERE, `${question}.ts`), ...args], { stdio: ['ignore', 'inherit', 'pipe'], detached: true })
+  using scratch = makeScratch() // ours, so that it goes even if the question is killed
+  const child = spawn(process.execPath, [...TSX_ARGS, join(HERE, `${question}.ts`), ...args], {
+    stdio: ['ignore', 'inherit', 'pipe'], detached: true, env: { ...process.env, [SCRATCH_ROOT]: scratch.path },
+  })
   const end = (): void => {
     try {
       process.kill(-child.pid!, 'SIGKILL')

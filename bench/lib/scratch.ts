@@ -7,9 +7,12 @@ import { join } from 'node:path'
 
 const TMPFS_MAGIC = 0x01021994
 
+/** Where somebody who cleans up after us wants everything, on a tmpfs. */
+export const SCRATCH_ROOT = 'LOCKTABLE_BENCH_SCRATCH'
+
 /** The tmpfs that benchmarks use. @throws if there is none: lock files on a disk would be another question. */
 export function tmpfsRoot(): string {
-  for (const directory of ['/dev/shm', process.env.XDG_RUNTIME_DIR, '/run', tmpdir()]) {
+  for (const directory of [process.env[SCRATCH_ROOT], '/dev/shm', process.env.XDG_RUNTIME_DIR, '/run', tmpdir()]) {
     if (directory === undefined) continue
     try {
       if (statfsSync(directory).type === TMPFS_MAGIC) return directory

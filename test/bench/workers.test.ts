@@ -23,6 +23,11 @@ describe.each([['memory'], ['file']] as const)('a crew with its numbers in %s', 
     await expect(crew.run()).rejects.toThrow('member 1 of the crew ended with status 3')
   })
 
+  test('gives up members that hang', async () => {
+    using crew = Crew.start<object, Result>({ script, processes: 2, task: { turns: 1, hang: true }, memory, patienceMs: 100 })
+    await expect(crew.run()).rejects.toThrow('the crew is not done after 0.1 s')
+  })
+
   test('a member that was killed has no result', async () => {
     using crew = Crew.start<object, Result>({ script, processes: 2, task: { turns: 1 }, counters: 2, memory })
     const [first] = crew.pids
