@@ -18,6 +18,7 @@ import { complain, duration, isTerminal, paint, print, table as printTable, visi
 
 interface DemoOptions extends TableOptions, DayOptions {
   readonly withoutLocks?: boolean
+  readonly store?: boolean
 }
 
 const TMPFS_MAGIC = 0x01021994
@@ -38,12 +39,18 @@ itself shows; no two holders may have met; every digest must be that of its
 file; nobody may wait for a lock that does not come. --without-locks shows that
 the proof can fail.
 
+--store, the second act: each process changes a directory, a copy of real files,
+and backs it up into one datastore, again and again, while one after the other
+is killed. The proof: every snapshot that the store lists is restored, and is
+bit for bit what the directory was; no backup that had ended is missing.
+
 The demo makes a table of its own, not that of $LOCKTABLE, and removes it. With
 --table PATH one can watch it: locktable --table PATH status --watch
 
 Examples:
   locktable demo
   locktable demo /usr/share/doc --seconds 60 --workers 12 --kill-every 50
+  locktable demo --store
 `
 
 export function addDemo(program: Command): void {
@@ -52,15 +59,19 @@ export function addDemo(program: Command): void {
     .description('Several processes lock, read and rewrite files about a real directory tree, while one after the other is killed with -9. At the end ' +
       'every counter must add up.')
     .argument('[directory]', 'the tree whose directories are the backup groups (default: a node_modules)')
-    .addOption(new Option('--seconds <number>', 'how long').argParser(parseSeconds).default(15_000, '15'))
-    .option('--workers <number>', 'processes at work', parseWhole(1, 100), 6)
-    .option('--kill-every <ms>', 'milliseconds between kills; 0: never', parseWhole(0, 600_000), 250)
-    .option('--without-locks', 'do without, and see the proof fail')
+    .addOption(new Option('--seconds <number>', 'how long (default: 15; --store: 8)').argParser(parseSeconds))
+    .option('--workers <number>', 'processes at work (default: 6; --store: 4)', parseWhole(1, 100))
+    .option('--kill-every <ms>', 'milliseconds between kills; 0: never (default: 250; --store: 400)', parseWhole(0, 600_000))
+    .option('--store', 'the second act: a datastore')
+    .addOption(new Option('--without-locks', 'do without, and see the proof fail').conflicts('store'))
     .addHelpText('after', HELP + exitHelp({ [EXIT.OK]: 'proved', [EXIT.CONFLICT]: 'not proved', [EXIT.MISSING]: 'there is no such directory, or nothing in it' }))
     .action(async (directory: string | undefined, _options: DemoOptions, command: Command) => {
       process.exitCode = await demo(directory ?? defaultTree(), command.optsWithGlobals<DemoOptions>())
     })
   program.command('demo-worker', { hidden: true }).argument('<plan>').argument('<worker>').action(demoWorker)
+  program.command('demo-store-worker', { hidden: true }).argument('<plan>').argument('<worker>').action(async (plan: string, worker: string) => {
+    await (await import('./demo-store-worker.js')).demoStoreWorker(plan, worker)
+  })
 }
 
 /** The packages beside which, or under which, this one is installed. */
@@ -80,7 +91,16 @@ function memoryDirectory(): string {
   return tmpdir()
 }
 
-async function demo(directory: string, options: DemoOptions): Promise<number> {
+const FIRST_ACT: DayOptions = { seconds: 15_000, workers: 6, killEvery: 250 }
+const SECOND_ACT: DayOptions = { seconds: 8000, workers: 4, killEvery: 400 }
+
+async function demo(directory: string, options: Partial<DayOptions> & Omit<DemoOptions, keyof DayOptions>): Promise<number> {
+  if (!options.store) return await firstAct(directory, { ...FIRST_ACT, ...options })
+  const { demoStore } = await import('./demo-store.js')
+  return await demoStore(directory, options.table ?? join(memoryDirectory(), `locktable-demo-${process.pid}`), memoryDirectory(), { ...SECOND_ACT, ...options })
+}
+
+async function firstAct(directory: string, options: DemoOptions): Promise<number> {
   const groups = findGroups(directory)
   if (groups.length === 0) throw new Refusal(`${directory} has no files that could be backed up`, EXIT.MISSING)
   const tablePath = options.table ?? join(memoryDirectory(), `locktable-demo-${process.pid}`)

@@ -45,7 +45,6 @@ The table is the file named by --table, else by $LOCKTABLE, else
   addEvict(program)
   await addStore(program)
   addDemo(program)
-  for (const command of program.commands) command.copyInheritedSettings(program)
   return program
 }
 

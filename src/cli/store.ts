@@ -29,6 +29,7 @@ Examples:
 
 export async function addStore(program: Command): Promise<void> {
   const store = addTableOptions(program.command('store'), 'see below')
+    .configureHelp({ subcommandTerm: command => command.name() }) // with their arguments there would be no room for the rest
     .summary('back up to a datastore, look at it, restore')
     .description('A datastore with deduplication and encryption, for many processes at once.')
     .option('-r, --repository <directory>', 'the datastore (default: $LOCKTABLE_REPOSITORY)')

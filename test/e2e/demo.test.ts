@@ -1,9 +1,13 @@
 /** `locktable demo`: real processes, files and kills; and that its proof can fail. */
-import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { type DemoPlan, findGroups, manifestPath } from '../../src/cli/demo-plan.js'
 import { prove } from '../../src/cli/demo-proof.js'
+import { proveStore } from '../../src/cli/demo-store-proof.js'
+import { digestOfTree } from '../../src/cli/demo-store-tree.js'
+import { journalOf, type StorePlan } from '../../src/cli/demo-store-worker.js'
+import { Datastore, backUp, formatSnapshot, parseGroup } from '../../src/datastore/index.js'
 import { locktable, open, place, start, until } from './support.js'
 
 /** A small tree like node_modules, and nothing else in the directories where the demo leaves things. */
@@ -66,6 +70,39 @@ describe('a day', () => {
     mkdirSync(join(place.directory, 'empty'))
     expect(await locktable('demo', join(place.directory, 'empty'))).toMatchObject({ status: 66, err: expect.stringContaining('has no files') as string })
     expect(await locktable('demo', '/no/such/tree')).toMatchObject({ status: 66, err: expect.stringContaining('/no/such/tree') as string })
+  })
+})
+
+describe('the second act: a datastore', () => {
+  test('three seconds of it: every snapshot restores bit for bit, and nothing is left behind', async () => {
+    const { root, environment, left } = tree()
+    const { status, out, err } = await start(['demo', '--store', '--seconds', '3', '--workers', '2', '--kill-every', '150', root], environment).ended
+    expect(err).toBe('')
+    expect(out).toMatch(/^snapshots listed +[1-9]/m)
+    expect(out).toMatch(/^processes killed with -9 +[1-9]/m)
+    expect(out).toMatch(/^PROOF: all [1-9]\d* snapshots restore bit for bit, after [1-9]\d* kills; nothing that was finished is lost$/m)
+    expect(status).toBe(0)
+    expect(left()).toEqual([])
+  })
+
+  test('its proof fails if a snapshot is not what was backed up, does not restore, or is missing', async () => {
+    const { root } = tree()
+    const base = join(place.directory, 'store')
+    const store = await Datastore.create(base, { table: place.path, syncLevel: 'none' })
+    const plan: StorePlan = { repository: base, tablePath: place.path, scratch: place.directory, trees: [root] }
+    const backUpAs = async (notes: string): Promise<string> => {
+      const { snapshot } = await backUp(store, parseGroup('host/a'), [{ kind: 'directory', name: 'tree.tar', path: root }], { owner: 'demo@pam', notes })
+      return formatSnapshot(snapshot)
+    }
+    const right = await backUpAs(digestOfTree(root))
+    writeFileSync(journalOf(plan), `${right}\n`)
+    expect(await proveStore(store, plan, () => undefined)).toMatchObject({ listed: 1, wrong: [], lost: [], unfinished: 0 })
+    const wrong = await backUpAs('another digest')
+    writeFileSync(journalOf(plan), `${right}\nhost/a/2020-01-01T00:00:00Z\n`)
+    expect(await proveStore(store, plan, () => undefined)).toMatchObject({ listed: 2, wrong: [`${wrong} is not what was backed up`], lost: ['host/a/2020-01-01T00:00:00Z'] })
+    for await (const { digest } of store.chunks.iterate()) rmSync(store.chunks.pathOf(digest))
+    expect((await proveStore(store, plan, () => undefined)).wrong).toEqual([expect.stringContaining('cannot be restored'), expect.stringContaining('cannot be restored')])
+    await store.close()
   })
 })
 

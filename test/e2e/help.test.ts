@@ -23,6 +23,20 @@ describe('help', () => {
     expect(out.split('\n').filter(line => line.length > 80)).toEqual([])
   })
 
+  test('every command of the store: options, examples, exit statuses, in 80 columns', async () => {
+    const commands = ['init', 'backup', 'restore', 'list', 'show', 'notes', 'protect', 'owner', 'key create', 'key show', 'key change-passphrase']
+    const helps = await Promise.all(commands.map(command => locktable('store', ...command.split(' '), '--help')))
+    for (const [i, { status, out, err }] of helps.entries()) {
+      expect([status, err]).toEqual([0, ''])
+      expect(out).toContain(`Usage: locktable store ${commands[i]} [options]`)
+      expect(out).toMatch(/^Examples?:\n {2}(LOCKTABLE_REPOSITORY=\S+ )?locktable store /m)
+      expect(codesIn(out)).toEqual(expect.arrayContaining([0, 64, 65, 66, 70, 74, 77]))
+      expect(out.split('\n').filter(line => line.length > 80)).toEqual([])
+    }
+    const { out: overview } = await locktable('help', 'store')
+    for (const command of commands) expect(overview).toMatch(new RegExp(`^  ${command.split(' ')[0]} `, 'm'))
+  })
+
   test('each exit status is explained by some command', async () => {
     const helps = await Promise.all(COMMANDS.map(command => locktable(command, '--help')))
     const explained = new Set(helps.flatMap(help => codesIn(help.out)))

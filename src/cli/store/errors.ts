@@ -24,15 +24,20 @@ const STATUS_OF: Partial<Readonly<Record<DatastoreErrorCode, number>>> = {
   SNAPSHOT_TOO_OLD: EXIT.CREATE,
   ARCHIVE_MISSING: EXIT.ABSENT,
   SESSION_LOST: EXIT.LOST,
+  SOURCE_WRONG: EXIT.USAGE,
+  SOURCE_IO: EXIT.IO,
   SOURCE_CHANGED: EXIT.IO,
+  TARGET_IO: EXIT.IO,
+  TARGET_NOT_EMPTY: EXIT.CREATE,
 }
 
 const DENIED: readonly unknown[] = ['EACCES', 'EPERM', 'EROFS']
 const ABSENT: readonly unknown[] = ['ENOENT', 'ENOTDIR']
 
 function statusOf(error: DatastoreError): number {
-  if (error instanceof FileError && DENIED.includes(error.errno)) return EXIT.PERMISSION
-  if (error instanceof FileError && ABSENT.includes(error.errno)) return EXIT.MISSING
+  const errno = error instanceof FileError ? error.errno : (error.cause as NodeJS.ErrnoException | undefined)?.code
+  if (DENIED.includes(errno)) return EXIT.PERMISSION
+  if (ABSENT.includes(errno) && STATUS_OF[error.code] === EXIT.IO) return EXIT.MISSING
   return STATUS_OF[error.code] ?? EXIT.DATA
 }
 

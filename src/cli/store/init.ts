@@ -25,11 +25,11 @@ Examples:
 `
 
 export function addInit(store: Command): void {
-  addStoreOptions(store.command('init'))
+  addStoreOptions(store.command('init')
     .summary('make a datastore')
     .description('Makes a datastore in a directory.')
     .argument('[directory]', 'where (default: the repository)')
-    .option('--json', 'for programs')
+    .option('--json', 'for programs'))
     .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.MISSING]: 'there is no directory for the store', [EXIT.CREATE]: 'there is something in the directory, or no place for the lock table' }))
     .action(told(async (directory: string | undefined, _options: InitOptions, command: Command) => {
       await init(directory, command.optsWithGlobals<InitOptions>())

@@ -34,13 +34,13 @@ Examples:
 `
 
 export function addList(store: Command): void {
-  addNamespaceOption(addStoreOptions(store.command('list')))
+  addNamespaceOption(addStoreOptions(store.command('list')
     .summary('the groups, or the snapshots of one')
     .description('Lists the groups of a namespace; the snapshots of GROUP.')
     .argument('[group]', 'host/NAME')
     .option('-a, --all', 'the namespaces below too')
     .option('-s, --snapshots', 'the snapshots of every group')
-    .option('--json', 'for programs')
+    .option('--json', 'for programs')))
     .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
     .action(told(async (group: string | undefined, _options: ListOptions, command: Command) => {
       await list(group, command.optsWithGlobals<ListOptions>())

@@ -26,12 +26,12 @@ Examples:
 const MAX_BYTES = 1024 * 1024
 
 export function addNotes(store: Command): void {
-  addWaitOption(addNamespaceOption(addStoreOptions(store.command('notes'))))
+  addWaitOption(addNamespaceOption(addStoreOptions(store.command('notes')
     .summary('show or change the notes of a snapshot or group')
     .description('Prints the notes of a snapshot or a group, or replaces them.')
     .argument('<name>', 'host/NAME/TIME, host/NAME/latest, or a group: host/NAME')
     .argument('[text]', 'the new notes; -: from standard input')
-    .option('--json', 'for programs')
+    .option('--json', 'for programs'))))
     .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
     .action(told(async (name: string, text: string | undefined, _options: NotesOptions, command: Command) => {
       await showOrChange(name, text, command.optsWithGlobals<NotesOptions>())

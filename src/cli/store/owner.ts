@@ -25,13 +25,13 @@ Examples:
 `
 
 export function addOwner(store: Command): void {
-  addWaitOption(addNamespaceOption(addStoreOptions(store.command('owner'))))
+  addWaitOption(addNamespaceOption(addStoreOptions(store.command('owner')
     .summary("show or change a group's owner")
     .description('Prints the owner of a group, or gives the group to another one.')
     .argument('<group>', 'host/NAME')
     .argument('[owner]', 'user@realm or user@realm!token')
     .option('--expected <owner>', 'only if it is this one now')
-    .option('--json', 'for programs')
+    .option('--json', 'for programs'))))
     .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: 'no such group, or it has no owner' }))
     .action(told(async (text: string, owner: string | undefined, _options: OwnerOptions, command: Command) => {
       await showOrChange(text, owner, command.optsWithGlobals<OwnerOptions>())

@@ -24,12 +24,12 @@ Examples:
 `
 
 export function addProtect(store: Command): void {
-  addWaitOption(addNamespaceOption(addStoreOptions(store.command('protect'))))
+  addWaitOption(addNamespaceOption(addStoreOptions(store.command('protect')
     .summary('keep a snapshot from being removed')
     .description('Protects a snapshot from being removed, or stops protecting it.')
     .argument('<snapshot>', 'host/NAME/TIME or host/NAME/latest')
     .option('--off', 'take the protection off')
-    .option('--json', 'for programs')
+    .option('--json', 'for programs'))))
     .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
     .action(told(async (text: string, _options: ProtectOptions, command: Command) => {
       await protect(text, command.optsWithGlobals<ProtectOptions>())

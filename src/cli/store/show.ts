@@ -28,11 +28,11 @@ Examples:
 `
 
 export function addShow(store: Command): void {
-  addKeyOptions(addNamespaceOption(addStoreOptions(store.command('show'))))
+  addKeyOptions(addNamespaceOption(addStoreOptions(store.command('show')
     .summary('one snapshot: archives, notes, statistics')
     .description('Shows what a snapshot consists of.')
     .argument('<snapshot>', 'host/NAME/TIME or host/NAME/latest')
-    .option('--json', 'for programs: one object')
+    .option('--json', 'for programs: one object'))))
     .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
     .action(told(async (text: string, _options: ShowOptions, command: Command) => {
       await show(text, command.optsWithGlobals<ShowOptions>())
