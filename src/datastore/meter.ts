@@ -7,7 +7,7 @@ export class Meter {
   bytesRead = 0
   bytesStored = 0
   chunks = 0
-  reusedChunks = 0
+  storedChunks = 0
   files = 0
   totalBytes: number | undefined
   path: string | undefined
@@ -32,13 +32,20 @@ export class Meter {
     this.#tell()
   }
 
-  /** @param storedBytes  undefined: it was there */
-  countChunk(bytes: number, storedBytes: number | undefined): void {
+  /** Chunks that the store did not have: they are stored before they are counted as chunks of an archive. */
+  countStored(bytes: number): void {
+    this.storedChunks++
+    this.bytesStored += bytes
+  }
+
+  countChunk(bytes: number): void {
     this.bytesRead += bytes
     this.chunks++
-    if (storedBytes === undefined) this.reusedChunks++
-    else this.bytesStored += storedBytes
     this.#tell()
+  }
+
+  get reusedChunks(): number {
+    return Math.max(0, this.chunks - this.storedChunks)
   }
 
   countBytes(bytes: number): void {

@@ -78,7 +78,7 @@ async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, o
   if (target.kind === 'file') {
     await replacing(target.path, async (file, isDevice) => {
       if (!isDevice) await file.truncate(index.size)
-      for await (const length of unpackToFile(index.entries(), file.fd, { ...unpackOptions, keepHoles: !isDevice })) meter.countChunk(length, undefined)
+      for await (const length of unpackToFile(index.entries(), file.fd, { ...unpackOptions, keepHoles: !isDevice })) meter.countChunk(length)
     })
     return
   }
@@ -90,7 +90,7 @@ async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, o
 async function* counted(source: AsyncIterable<Buffer>, meter: Meter): AsyncGenerator<Buffer, void, undefined> {
   for await (const bytes of source) {
     yield bytes
-    meter.countChunk(bytes.length, undefined)
+    meter.countChunk(bytes.length)
   }
 }
 

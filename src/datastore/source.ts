@@ -98,14 +98,17 @@ async function backUpDirectory({ path, exclude, oneFileSystem }: Source & { read
   return await writeDynamic(name, packPieces(pieces, { ...packOptions(context), onProblem: meter.onProblem }), context)
 }
 
-const packOptions = ({ session, pool, key, signal }: SourceContext): PackOptions => ({ pool, sink: sinkOf(session), key, signal })
+const packOptions = ({ session, pool, key, signal, meter }: SourceContext): PackOptions => ({ pool, sink: sinkOf(session, meter), key, signal })
 
 /** The chunks were made in this process a moment ago: to decode each again would find nothing. */
-function sinkOf(session: BackupSession): ChunkSink {
+function sinkOf(session: BackupSession, meter: Meter): ChunkSink {
   return {
     knownChunks: session.knownChunks,
     reuseChunk: digest => session.reuseChunk(digest),
-    insertChunk: (digest, plainBytes, encoded) => session.insertChunk(digest, plainBytes, encoded, { verify: false }),
+    insertChunk: async (digest, plainBytes, encoded) => {
+      const { duplicate, storedBytes } = await session.insertChunk(digest, plainBytes, encoded, { verify: false })
+      if (!duplicate) meter.countStored(storedBytes)
+    },
   }
 }
 
@@ -114,10 +117,10 @@ async function writeDynamic(name: string, chunks: AsyncIterable<PackedChunk>, co
 }
 
 async function write(writer: FixedIndexWriter | DynamicIndexWriter, chunks: AsyncIterable<PackedChunk>, { meter }: SourceContext): Promise<WrittenArchive> {
-  for await (const { digest, length, encodedBytes } of chunks) {
+  for await (const { digest, length } of chunks) {
     meter.enter('data')
     await writer.append(digest, length)
-    meter.countChunk(length, encodedBytes)
+    meter.countChunk(length)
   }
   return await writer.close()
 }

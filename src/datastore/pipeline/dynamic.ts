@@ -156,7 +156,7 @@ class Pieces {
     const count = Math.min(piece.length - at, SLAB_BYTES - this.length)
     this.length += count
     if (!(piece instanceof Uint8Array)) {
-      this.pieces.push({ path: piece.path, offset: piece.offset + at, length: count })
+      this.pieces.push({ ...piece, offset: piece.offset + at, length: count })
       return count
     }
     this.#between.push(piece.subarray(at, at + count))

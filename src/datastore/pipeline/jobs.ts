@@ -49,6 +49,8 @@ export interface FilePiece {
   readonly path: string
   readonly offset: number
   readonly length: number
+  /** The time of its last change of status when it was listed, nanoseconds since 1970: with another one it is reported. Undefined: not compared. */
+  readonly changed?: bigint | undefined
 }
 
 /** A piece of a stream that is made of files and of bytes between them. */

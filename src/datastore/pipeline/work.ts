@@ -115,18 +115,21 @@ function fill({ target, pieces, between }: FillJob): FillResult {
   return { candidates: findCandidates(bytes, Math.min(bytes.length, WINDOW_BYTES - 1)), problems }
 }
 
-function readPiece({ path: bytes, offset }: FilePiece, target: Buffer, problems: FileProblem[]): void {
+function readPiece({ path: bytes, offset, changed }: FilePiece, target: Buffer, problems: FileProblem[]): void {
   const path = readable(bytes)
   let read = 0
   try {
     const fd = openSync(onDisk(bytes), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
       if (!fstatSync(fd).isFile()) problems.push({ path, message: 'it was replaced by something that is no file' })
-      else read = readFully(fd, target, offset)
+      else {
+        read = readFully(fd, target, offset)
+        if (read < target.length) problems.push({ path, message: 'it was made shorter while it was read' })
+        else if (changed !== undefined && fstatSync(fd, { bigint: true }).ctimeNs !== changed) problems.push({ path, message: 'it changed while it was read' })
+      }
     } finally {
       closeSync(fd)
     }
-    if (read < target.length && problems.at(-1)?.path !== path) problems.push({ path, message: 'it was made shorter while it was read' })
   } catch (error) {
     problems.push({ path, message: (error as Error).message })
   }

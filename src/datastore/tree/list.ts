@@ -26,6 +26,8 @@ export interface Listed {
   /** Bytes of a file, holes included. */
   readonly size: number
   readonly extents: readonly Extent[] | undefined
+  /** The time of the last change of status, nanoseconds since 1970. */
+  readonly changed: bigint
   /** Where its header is. */
   readonly from: number
   readonly to: number
@@ -125,7 +127,7 @@ class Listing {
     this.#at += header.length
     const { name, type, size, extents } = entry
     const shared = stat.nlink > 1n && type !== 'directory' ? { identity: `${stat.dev}:${stat.ino}`, entry } : undefined
-    this.entries.push({ name, isFile: type === 'file', size, extents, from, to: this.#at, shared })
+    this.entries.push({ name, isFile: type === 'file', size, extents, changed: stat.ctimeNs, from, to: this.#at, shared })
   }
 
   #report(path: string, message: string): void {

@@ -54,7 +54,7 @@ async function* listings(root: string, { pool, exclude = [], oneFileSystem }: Tr
   }
 }
 
-function* entryPieces(root: string, { name, isFile, size, extents, from, to, shared }: Listed, headers: Uint8Array, links: Map<string, string>): Generator<Piece> {
+function* entryPieces(root: string, { name, isFile, size, extents, changed, from, to, shared }: Listed, headers: Uint8Array, links: Map<string, string>): Generator<Piece> {
   const first = shared && links.get(shared.identity)
   if (first !== undefined) {
     yield encodeHeader({ ...shared!.entry, type: 'link', size: 0, extents: undefined, target: first })
@@ -66,7 +66,7 @@ function* entryPieces(root: string, { name, isFile, size, extents, from, to, sha
   const path = `${root}/${name}`
   let bytes = 0
   for (const { offset, length } of extents ?? [{ offset: 0, length: size }]) {
-    if (length > 0) yield { path, offset, length }
+    if (length > 0) yield { path, offset, length, changed }
     bytes += length
   }
   if (paddingOf(bytes) > 0) yield PADDING.subarray(0, paddingOf(bytes))
