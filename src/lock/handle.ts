@@ -80,7 +80,9 @@ export class LockHandle {
 
   /**
    * Locks, waiting until it is free, the time is up or the signal aborts. Tasks of one process are served in order; a shared
-   * request waits behind an exclusive one that came before it. The wait keeps the event loop alive and does not block it.
+   * request waits behind an exclusive one that came before it. The wait keeps the event loop alive and does not block it. A time-out is
+   * not final before it is known that the holder's process is there, also with `timeoutMs: 0` (tryLock leaves that to the sentinels, some
+   * milliseconds later).
    *
    * @throws {LockTimeoutError} `LOCK_TIMEOUT` with `waitedMs`, `holderPids`
    * @throws {LockAbortedError} `LOCK_ABORTED`
@@ -97,7 +99,11 @@ export class LockHandle {
       if (parsed.signal?.aborted) throw this.#aborted(parsed.signal, 0)
       const guard = this.#tryMode(parsed.mode)
       if (guard !== undefined) return Promise.resolve(guard)
-      if (parsed.timeoutMs === 0) throw this.#timedOut(0)
+      if (parsed.timeoutMs === 0) {
+        const late = this.#tryAgain(parsed.mode)
+        if (late === undefined) throw this.#timedOut(0)
+        return Promise.resolve(late)
+      }
       return this.#wait(parsed)
     } catch (error) {
       return Promise.reject(error as Error)
@@ -119,8 +125,10 @@ export class LockHandle {
       throw new LockError('LOCK_DEADLOCK', `this thread holds the slot of ${this.#quoted} and would wait for itself`, { path: this.#path })
     }
     const began = nowMs()
-    if (!this.session.waiters.waitSync(this.request(mode), timeoutMs)) throw this.#timedOut(nowMs() - began)
-    return this.#guard(mode, this.session.waiters.lastNotice)
+    if (this.session.waiters.waitSync(this.request(mode), timeoutMs)) return this.#guard(mode, this.session.waiters.lastNotice)
+    const late = this.#tryAgain(mode)
+    if (late === undefined) throw this.#timedOut(nowMs() - began)
+    return late
   }
 
   /**
@@ -189,6 +197,11 @@ export class LockHandle {
     return undefined
   }
 
+  /** Before a time-out is final: a holder that is gone must not be what it was for. */
+  #tryAgain(mode: number): TableGuard | undefined {
+    return this.session.findGone(this.slot) ? this.#tryMode(mode) : undefined
+  }
+
   /** @internal */
   request(mode: number): LockRequest {
     return { slot: this.slot, index: this.index, mode, name0: this.name0, name1: this.name1 }
@@ -251,6 +264,10 @@ export class LockHandle {
         if (waitedMs < timeoutMs) { // timers are whole milliseconds, and early
           timer = setTimeout(onTime, timeoutMs - waitedMs)
           return
+        }
+        if (this.session.findGone(this.slot)) {
+          waiters.retry(this.slot)
+          if (!entry.queued) return
         }
         const error = this.#timedOut(waitedMs)
         waiters.withdraw(this.slot, entry)

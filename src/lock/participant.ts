@@ -158,6 +158,29 @@ export function leave(region: Region, participant: Participant, orderly: boolean
 }
 
 /**
+ * Declares dead those whose process is gone, as the sentinels do some milliseconds later (native/death_watch.cc): for who cannot wait.
+ * LIFE is read before the byte: a number that is used again meanwhile has another generation.
+ * @returns whether there was any
+ */
+export function certifyGone(region: Region, self: number, numbers: readonly number[]): boolean {
+  const { words, native } = region
+  let any = false
+  for (const number of numbers) {
+    const life = participantWord(number) + PARTICIPANT.LIFE
+    const word = Atomics.load(words, life)
+    if (number === self || (word & LIFE_STATUS_MASK) !== LIFE.LIVE || native.isByteHeld(number)) continue
+    any = Atomics.compareExchange(words, life, word, (word & ~LIFE_STATUS_MASK) | LIFE.DEAD) === word || any
+  }
+  if (any) {
+    Atomics.add(words, HEADER.ROSTER, 1)
+    ringAll(words, 0, (other, sleepers) => {
+      native.wake(other, sleepers)
+    })
+  }
+  return any
+}
+
+/**
  * Declares a live participant dead by order. What it holds goes to the next; it is told, if it still listens.
  * @returns false if it is not live
  */

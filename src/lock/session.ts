@@ -4,7 +4,8 @@
  */
 import { type FSWatcher, watch } from 'node:fs'
 import { LockError } from '../errors.js'
-import { type Participant, expel, join, leave } from './participant.js'
+import { holdersOf } from './holders.js'
+import { type Participant, certifyGone, expel, join, leave } from './participant.js'
 import { type Region, type RegionOptions, ioError, isStillNamed, openRegion } from './region.js'
 import { Waiters } from './waiters.js'
 
@@ -114,6 +115,12 @@ export class Session {
       // No inotify instance to be had (128 a user by default): the check when the table is opened must do.
     }
     check()
+  }
+
+  /** Whoever has a slot, but whose process is gone, is not in the way any more. @returns whether there was anybody */
+  findGone(slot: number): boolean {
+    const { owner, readers } = holdersOf(this.region.words, slot)
+    return certifyGone(this.region, this.participant.number, owner === 0 ? readers : [owner, ...readers])
   }
 
   evict(number: number): boolean {

@@ -1,7 +1,7 @@
 /** Whoever dies, and however: the lock goes on, with a notice, once, to the right name. */
 import { Worker } from 'node:worker_threads'
 import { describe, expect, test } from 'vitest'
-import { LockTable } from '../../src/index.js'
+import { type LockError, LockTable } from '../../src/index.js'
 import { Peer, codeOf, open, until } from './support.js'
 
 const ONE_SLOT = { spaces: [{ name: 'default', slots: 1 }] }
@@ -174,6 +174,35 @@ test('a request of the Web Locks face is told, too', async () => {
   await peer.ask({ verb: 'lock' })
   await peer.kill()
   expect(await table.request('a', lock => lock?.abandoned?.pid)).toBe(peer.pid)
+})
+
+describe('a time-out is not for who is gone', () => {
+  test.each([['exclusive', 'exclusive'], ['exclusive', 'shared'], ['shared', 'exclusive']] as const)('held %s, wanted %s', async (held, mode) => {
+    const table = await open(undefined, ONE_SLOT)
+    for (const take of [() => table.lock('a', { mode, timeoutMs: 0 }), () => Promise.resolve(table.lockSync('a', { mode, timeoutMs: 0 }))]) {
+      const peer = await Peer.start(table.path)
+      await peer.ask({ verb: 'lock', mode: held })
+      expect(await codeOf(take)).toBe('LOCK_TIMEOUT')
+      await peer.kill() // its files are closed by now; whether a sentinel has noticed is not our business
+      const guard = await take()
+      expect(guard.abandoned?.pid).toBe(held === 'exclusive' ? peer.pid : undefined)
+      guard.release()
+      if (mode === 'shared') (await table.lock('a')).release() // takes the notice
+    }
+  })
+
+  test('of a wait that has a time-out', async () => {
+    const table = await open(undefined, ONE_SLOT)
+    const peer = await Peer.start(table.path)
+    await peer.ask({ verb: 'lock' })
+    const wait = table.lock('a', { timeoutMs: 1 })
+    const end = Promise.allSettled([wait])
+    peer.process.kill('SIGKILL')
+    await peer.exited
+    const [result] = await end
+    if (result.status === 'rejected') expect((result.reason as LockError).code).toBe('LOCK_TIMEOUT') // it was still dying
+    expect((await table.lock('a', { timeoutMs: 0 })).isHeld).toBe(true)
+  })
 })
 
 describe('numbers', () => {
