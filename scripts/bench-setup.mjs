@@ -1,5 +1,5 @@
 // bench-setup.mjs: installs what the benchmarks measure against and the project itself does not need: the packages of bench/package.json (some compile
-// an addon, one is another Node), and a Redis server, if this is a Debian and we may. Whatever cannot be had is left out, with a line that says so;
+// an addon, one is another Node), and a Redis server, restic and borg, if this is a Debian and we may. Whatever cannot be had is left out, with a line that says so;
 // its benchmarks are skipped then.
 //
 // usage: npm run bench:setup
@@ -17,11 +17,15 @@ if (!run('npm', ['ci', '--prefix', 'bench', '--no-audit', '--no-fund'])) {
   console.error('bench-setup: the packages of bench/package.json could not be installed; whatever needs them is skipped')
   process.exitCode = 1
 }
-if (has('redis-server')) console.error('bench-setup: redis-server is here')
-else if (process.getuid() !== 0 || !has('apt-get')) console.error('bench-setup: no redis-server, and no right or no apt-get to install it: Redis is skipped')
+const DEBIAN = [{ program: 'redis-server', name: 'redis-server' }, { program: 'restic', name: 'restic' }, { program: 'borg', name: 'borgbackup' }]
+const missing = DEBIAN.filter(({ program }) => !has(program)).map(({ name }) => name)
+if (missing.length === 0) console.error(`bench-setup: ${DEBIAN.map(({ name }) => name).join(', ')} are here`)
+else if (process.getuid() !== 0 || !has('apt-get')) console.error(`bench-setup: no ${missing.join(', ')}, and no right or no apt-get to install them: they are skipped`)
 else {
-  // Run level 1: the package's own service is not started. The benchmarks start a server of their own.
+  // Run level 1: the packages' own services are not started. The benchmarks start what they need.
   const quiet = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' }
-  const isInstalled = run('apt-get', ['update', '-qq'], quiet) && run('apt-get', ['install', '-qq', '-y', '--no-install-recommends', 'redis-server'], quiet)
-  if (!isInstalled) console.error('bench-setup: redis-server could not be installed: Redis is skipped')
+  run('apt-get', ['update', '-qq'], quiet)
+  for (const name of missing) {
+    if (!run('apt-get', ['install', '-qq', '-y', '--no-install-recommends', name], quiet)) console.error(`bench-setup: ${name} could not be installed: it is skipped`)
+  }
 }

@@ -1,0 +1,38 @@
+/** steps.ts: what is timed, and that a restore gives back what was backed up. */
+import { mkdirSync, rmSync } from 'node:fs'
+import { timeAll } from './command.js'
+import type { Contender, Repository } from './contenders.js'
+import { digestOf, PARTS } from './data.js'
+
+export const STEPS = ['first', 'second', 'changed', 'restore'] as const
+export type Step = (typeof STEPS)[number]
+export const CLIENT_COUNTS = [1, 4] as const
+export type ClientCount = (typeof CLIENT_COUNTS)[number]
+
+export interface Attempt {
+  readonly contender: Contender
+  readonly clients: ClientCount
+  readonly directory: string
+  readonly repository: Repository
+}
+
+/** One client has all parts, each of four has one. */
+const sharesOf = (clients: ClientCount): readonly (readonly string[])[] => (clients === 1 ? [PARTS] : PARTS.map(part => [part]))
+
+/**
+ * @param expected  for a restore: digestOf() the data
+ * @returns seconds
+ */
+export async function measure(step: Step, { contender, clients, directory, repository }: Attempt, data: string, expected: string | undefined): Promise<number> {
+  const shares = sharesOf(clients)
+  if (step !== 'restore') return await timeAll(shares.map((parts, client) => repository.backup(data, client, parts)), contender.hasOneWriter)
+  const target = `${directory}.restored`
+  mkdirSync(target)
+  try {
+    const seconds = await timeAll(shares.map((parts, client) => repository.restore(target, client, parts)), false)
+    if (digestOf(target) !== expected) throw new Error('what was restored is not what was backed up')
+    return seconds
+  } finally {
+    rmSync(target, { recursive: true, force: true })
+  }
+}
