@@ -117,8 +117,8 @@ export async function demoStore(directory: string, tablePath: string, memory: st
     mkdirSync(plan.repository)
     const store = await Datastore.create(plan.repository, { table, syncLevel: 'none' })
     writeFileSync(join(scratch, 'plan.json'), JSON.stringify(plan))
-    print(`${options.workers} processes back up ${size(bytes.reduce((a, b) => a + b))} from ${visible(directory)}, which they change all the time, into one datastore for ${duration(options.seconds)}${
-      options.killEvery > 0 ? `,\none killed with -9 every ${duration(options.killEvery)}` : ''}`)
+    print(`${options.workers} processes change and back up copies of files of ${visible(directory)}, ${size(bytes.reduce((a, b) => a + b))},\ninto one datastore for ${duration(options.seconds)}${
+      options.killEvery > 0 ? `, one killed with -9 every ${duration(options.killEvery)}` : ''}`)
     print(paint.dim(`table ${tablePath}, datastore ${plan.repository}`))
     const crowd = new Crowd(join(scratch, 'plan.json'), options.workers)
     const elapsed = await runShowing(crowd, options)

@@ -90,7 +90,7 @@ describe('interrupted', () => {
     spawnSync('mkfifo', [pipe])
     const run = onTerminal(['store', 'backup', '-g', group, `data.bin:${pipe}`], shop.environment)
     const feeder = spawnFeeder(pipe)
-    await until(() => /\d MiB {2}[\d.]+ [KM]iB\/s/.test(run.out))
+    await until(() => /\d [KMG]iB {2}[\d.]+ [KMG]iB\/s/.test(run.out))
     run.child.stdin?.write('\x03')
     expect((await run.ended).status).toBe(130)
     feeder.kill('SIGKILL')
@@ -118,7 +118,7 @@ describe('interrupted', () => {
 /** Writes into a named pipe again and again. */
 function spawnFeeder(pipe: string): { kill: (signal: NodeJS.Signals) => void; ended: Promise<unknown> } {
   const script = `const fs = require('fs'); const out = fs.createWriteStream(${JSON.stringify(pipe)}); const bytes = require('crypto').randomBytes(${MIB});
-    out.on('error', () => process.exit()); (function more() { out.write(bytes, () => setTimeout(more, 20)) })()`
+    out.on('error', () => process.exit()); (function more() { out.write(bytes, more) })()`
   const run = start(['run', `feeder-${process.pid}`, '--', process.execPath, '-e', script])
   return { kill: signal => void run.child.kill(signal === 'SIGKILL' ? 'SIGTERM' : signal), ended: run.ended }
 }
@@ -127,7 +127,7 @@ describe('wrong input', () => {
   test('of backup: one line, nothing in the store', async () => {
     const work = scratch()
     writeFileSync(join(work, 'file'), 'x')
-    mkdirSync(join(work, 'directory'))
+    writeFileSync(join(work, 'empty'), '')
     writeFileSync(join(work, 'large.conf'), 'x')
     truncateSync(join(work, 'large.conf'), 129 * MIB)
     const file = `a.bin:${join(work, 'file')}`
@@ -141,11 +141,13 @@ describe('wrong input', () => {
       [['etc.tar.didx:/etc'], 64, 'without the store'],
       [['etc:/etc'], 64, 'call its archive etc.tar'],
       [['etc.img:/etc'], 64, 'is a directory'],
+      [[`empty.img:${join(work, 'empty')}`], 64, 'is empty'],
       [[`x.conf:${join(work, 'large.conf')}`], 64, 'x.conf.bin'],
       [['x.bin:/no/such/file'], 66, 'there is no /no/such/file'],
       [[file, file], 64, 'two archives a.bin'],
       [['a.bin:-', 'b.bin:-'], 64, 'read once'],
       [[file, '--exclude', '*.o'], 64, '--exclude is of directories'],
+      [[file, '--one-file-system'], 64, '--one-file-system is of directories'],
       [[file, '--group', 'x'], 64, 'type/id'],
       [[file, '--group', 'host/..'], 64, 'must be made of'],
       [[file, '--owner', 'me'], 64, 'user@realm'],

@@ -25,6 +25,7 @@ interface Options extends StoreOptions, WaitOption, KeyOptions {
   readonly time?: string
   readonly notes?: string
   readonly exclude: readonly string[]
+  readonly oneFileSystem?: boolean
   /** Undefined: if there is a key. */
   readonly encrypt?: boolean
   readonly sign?: boolean
@@ -68,6 +69,7 @@ export function addBackup(store: Command): void {
     .option('--time <time>', 'of the snapshot, like 2026-11-21T08:00:00Z (default: now)')
     .option('--notes <text>', 'about the snapshot')
     .addOption(new Option('--exclude <pattern>', 'leave out of directories; may be repeated').argParser((text: string, before: readonly string[]) => [...before, text]).default([], 'nothing'))
+    .option('--one-file-system', 'leave out what is mounted in directories')
     .option('--encrypt', 'fail if there is no key')
     .option('--no-encrypt', 'not even if there is a key')
     .option('--sign', 'sign with the key, do not encrypt')
@@ -87,7 +89,7 @@ async function backup(specs: readonly string[], options: Options): Promise<void>
   const rest: Pick<BackupOptions, 'owner' | 'time' | 'notes' | 'waitMs'> = {
     owner, ...waiting(options), ...(time === undefined ? {} : { time: typed(() => parseTime(time)) }), ...(options.notes ? { notes: options.notes } : {}),
   }
-  const sources = sourcesOf(specs, options.exclude)
+  const sources = sourcesOf(specs, options)
   const key = await keyFor(options)
   const report = await interruptible('no snapshot was made', signal => withStore(options, 'store backup', async store => {
     if (options.createNs) await makeNamespaces(store, namespaceOf(options))

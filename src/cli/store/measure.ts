@@ -25,7 +25,7 @@ export async function measure(sources: readonly Source[], signal: AbortSignal): 
 async function measureSource(source: Source, signal: AbortSignal): Promise<number | undefined> {
   if (source.kind === 'stream') return undefined
   // With something left out, only the walk of the backup itself knows.
-  if (source.kind === 'directory') return source.exclude === undefined ? await measureTree(source.path, signal) : undefined
+  if (source.kind === 'directory') return source.exclude === undefined && !source.oneFileSystem ? await measureTree(source.path, signal) : undefined
   const found = await stat(source.path)
   return found.isFile() ? found.size : undefined
 }

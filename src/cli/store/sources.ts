@@ -26,16 +26,22 @@ export function parseSpec(text: string): Typed {
   return { name, path }
 }
 
-export function sourcesOf(specs: readonly string[], exclude: readonly string[]): readonly Source[] {
+export interface DirectoryOptions {
+  readonly exclude: readonly string[]
+  readonly oneFileSystem?: boolean
+}
+
+export function sourcesOf(specs: readonly string[], { exclude, oneFileSystem = false }: DirectoryOptions): readonly Source[] {
   const all = specs.map(parseSpec)
   const twice = all.find(({ name }, i) => all.findIndex(other => other.name === name) < i)
   if (twice !== undefined) throw new UsageError(`there are two archives ${twice.name}`)
   if (all.filter(({ path }) => path === '-').length > 1) throw new UsageError('standard input can be read once')
   const planned = all.map(each => ({ ...each, kind: kindOf(each) }))
-  if (exclude.length > 0 && !planned.some(({ kind }) => kind === 'directory')) throw new UsageError('--exclude is of directories, and none is backed up')
+  const isForNone = !planned.some(({ kind }) => kind === 'directory')
+  if (isForNone && (exclude.length > 0 || oneFileSystem)) throw new UsageError(`${oneFileSystem ? '--one-file-system' : '--exclude'} is of directories, and none is backed up`)
   return planned.map(({ name, path, kind }): Source => {
     if (kind === 'stream') return { kind, name, stream: path === '-' ? process.stdin : createReadStream(path, { highWaterMark: 1024 * 1024 }) }
-    return kind === 'directory' ? { kind, name, path, ...(exclude.length > 0 ? { exclude } : {}) } : { kind, name, path }
+    return kind === 'directory' ? { kind, name, path, oneFileSystem, ...(exclude.length > 0 ? { exclude } : {}) } : { kind, name, path }
   })
 }
 
