@@ -81,6 +81,8 @@ export function locktable(...args: string[]): Promise<End> {
 }
 
 export const hasScript = spawnSync('script', ['--version']).status === 0
+/** As a user that nobody knows, who is not root. */
+export const hasUserNamespaces = spawnSync('unshare', ['--user', 'true']).status === 0
 export const hasSetpriv = spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).status === 0
 
 /** The command on a terminal of its own: what is written to `child.stdin` is typed. */
