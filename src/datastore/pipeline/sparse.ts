@@ -25,6 +25,7 @@ export function writeSparse(fd: number, bytes: Buffer, offset: number): void {
   writeFully(fd, bytes.subarray(from), offset + from)
 }
 
-export function writeFully(fd: number, bytes: Uint8Array, offset: number): void {
-  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done, bytes.length - done, offset + done)
+/** The bytes `from` … `to - 1` to the place `offset` of the file. */
+export function writeFully(fd: number, bytes: Uint8Array, offset: number, from = 0, to = bytes.length): void {
+  for (let at = from; at < to; ) at += writeSync(fd, bytes, at, to - at, offset + at - from)
 }

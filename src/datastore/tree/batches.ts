@@ -21,6 +21,8 @@ export class FileBatches {
   readonly #slabs: SlabPool
   readonly #jobs = new Set<Promise<void>>()
   #slab: Slab | undefined
+  /** Of the slab: to make one for each file takes longer than to copy most files. */
+  #bytes: Uint8Array = Buffer.alloc(0)
   #used = 0
   #files: FileToWrite[] = []
   /** What the files of the batch wait for: the job that makes the one that continues in it. */
@@ -52,10 +54,10 @@ export class FileBatches {
             const sent = this.#send()
             if (isFirst) this.#after = sent
           }
-          this.#slab ??= await this.#slabs.acquire()
+          if (this.#slab === undefined) await this.#acquire()
           if (this.#failure !== undefined) throw this.#failure.error
           const count = Math.min(bytes.length - at, SLAB_BYTES - this.#used)
-          this.#slab.bytes(this.#used, this.#used + count).set(bytes.subarray(at, at + count))
+          this.#bytes.set(count === bytes.length ? bytes : bytes.subarray(at, at + count), this.#used)
           pieces.push({ from: this.#used, to: this.#used + count, offset: offset + at })
           this.#used += count
           at += count
@@ -66,6 +68,11 @@ export class FileBatches {
         return isWhole ? 'complete' : 'incomplete'
       },
     }
+  }
+
+  async #acquire(): Promise<void> {
+    this.#slab = await this.#slabs.acquire()
+    this.#bytes = this.#slab.bytes(0, SLAB_BYTES)
   }
 
   /** Waits until everything is written. */

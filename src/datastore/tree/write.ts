@@ -35,11 +35,12 @@ export interface WriteJob {
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 export function writeFiles({ buffer, files }: WriteJob): void {
+  const bytes = Buffer.from(buffer)
   for (const { path, create, pieces, attributes } of files) {
     const fd = openSync(onDisk(path), create === undefined ? constants.O_WRONLY | constants.O_NOFOLLOW : CREATE, 0o600)
     try {
       if (create !== undefined && pieces.reduce((end, { offset, from, to }) => Math.max(end, offset + to - from), 0) !== create) ftruncateSync(fd, create)
-      for (const { from, to, offset } of pieces) writeFully(fd, Buffer.from(buffer, from, to - from), offset)
+      for (const { from, to, offset } of pieces) writeFully(fd, bytes, offset, from, to)
       if (attributes?.owner !== undefined) fchownSync(fd, attributes.owner.uid, attributes.owner.gid)
       if (attributes !== undefined) fchmodSync(fd, attributes.mode) // after the owner, which takes away setuid
     } finally {
