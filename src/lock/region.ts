@@ -110,7 +110,7 @@ function checkHeader(path: string, words: Int32Array, stat: NativeStat, options:
   }
   if (words[HEADER.BYTE_ORDER] !== BYTE_ORDER_MARK) refuse('TABLE_LAYOUT', 'was made on a machine of the other byte order')
   if (words[HEADER.FINGERPRINT] !== layoutFingerprint()) {
-    refuse('TABLE_LAYOUT', `was made by a version with another layout than this one's (format ${FORMAT_VERSION})`)
+    refuse('TABLE_LAYOUT', `was made by a version with another layout than this one's (format ${FORMAT_VERSION}): end the processes of that version, then remove the file`)
   }
   const spaces = readSpaces(words)
   if (spaces === undefined || (words[HEADER.SIZE_WORDS] ?? 0) * WORD_BYTES !== stat.sizeBytes) {
