@@ -68,3 +68,9 @@ export function refusal(errno: string, call: string, path: string): FileError {
 export async function writeHalf(path: string, bytes: Uint8Array): Promise<void> {
   await systemFiles.create(path, bytes.subarray(0, bytes.length >> 1), { owner: undefined, sync: false })
 }
+
+/** The chunks of a snapshot's image, some of them as in the one before; all that groups have in common is the first one. */
+export function contentOf({ id, time }: SnapshotName): readonly number[] {
+  const group = 1000 * (1 + Number(/\d+$/.exec(id)?.[0] ?? 0))
+  return [1, ...Array.from({ length: 12 }, (_, index) => group + (index < 9 ? index : (time * 3 + index) % 500))]
+}
