@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // With LOCKTABLE_TEST_REPORT=FILE the results are written there as JSON too (CI counts them).
@@ -8,6 +9,8 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     // The addon holds per-process kernel objects, and tests kill processes: each file gets a process of its own.
     pool: 'forks',
+    // Many tests wait more than they compute; the default would be one at a time on two cores.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     testTimeout: 30_000,
     hookTimeout: 30_000,
     reporters: report === undefined ? ['default'] : ['default', ['json', { outputFile: report }]],
