@@ -36,16 +36,6 @@ export function holdersOf(words: Int32Array, slot: number): SlotHolders {
   }
 }
 
-/** Participants that wait for the slot, dead ones included. */
-export function waiterCount(words: Int32Array, slot: number): number {
-  let count = 0
-  for (let i = 0; i < BITMAP_WORDS; i++) {
-    let bits = Atomics.load(words, slot + SLOT.WAITERS_EXCLUSIVE + i) | Atomics.load(words, slot + SLOT.WAITERS_SHARED + i)
-    for (; bits !== 0; bits &= bits - 1) count++
-  }
-  return count
-}
-
 /** Process ids of whoever is inside. */
 export function holderPids(words: Int32Array, slot: number): number[] {
   const { owner, ownerEntered, readers } = holdersOf(words, slot)

@@ -13,7 +13,6 @@
 import { LockError } from '../errors.js'
 import { nowMs } from './clock.js'
 import { sequenceOf, sleepOnBell, unmute } from './doorbell.js'
-import { waiterCount } from './holders.js'
 import { MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
 import type { Notice } from './notices.js'
 import type { Participant } from './participant.js'
@@ -26,10 +25,7 @@ const QUEUED = 1
 const EXCLUSIVE = 2
 const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
-/**
- * A waiter that has waited longer, times the number of waiters, asks for a hand-off when it is overtaken: so hand-offs, during which nobody has
- * the lock, are about a millisecond apart, however many wait.
- */
+/** A waiter that has waited longer asks for a hand-off when it is overtaken. */
 const URGENT_AFTER_MS = 1
 /** Looks at a busy slot before a blocking caller goes to sleep: about as long as the way to sleep and back. */
 const SPINS = 200
@@ -298,7 +294,7 @@ export class Waiters {
   #advance(queue: SlotQueue, head: WaitEntry): boolean {
     const { protocol } = this.#participant
     const { slot } = queue
-    const urgent = this.#isUrgent(queue, head)
+    const urgent = this.#wasUrgent = nowMs() - head.since > URGENT_AFTER_MS
     if (queue.owning && head.mode === MODE_EXCLUSIVE) {
       const outcome = protocol.drain(slot, head.name0, head.name1)
       if (outcome === OWNER) return false
@@ -326,15 +322,10 @@ export class Waiters {
       if (outcome === LOST) return false // noteThefts is on the way
       this.#register(queue, head)
     }
-    const outcome = protocol.attemptJoin(slot, this.#isUrgent(queue, head))
+    this.#wasUrgent = nowMs() - head.since > URGENT_AFTER_MS
+    const outcome = protocol.attemptJoin(slot, this.#wasUrgent)
     if (outcome !== BUSY) queue.registered = 0
     return outcome === ENTERED
-  }
-
-  #isUrgent({ slot }: SlotQueue, { since }: WaitEntry): boolean {
-    const waitedMs = nowMs() - since
-    this.#wasUrgent = waitedMs > URGENT_AFTER_MS && waitedMs > URGENT_AFTER_MS * waiterCount(this.#words, slot)
-    return this.#wasUrgent
   }
 
   #register(queue: SlotQueue, head: WaitEntry): void {
