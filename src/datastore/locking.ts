@@ -124,7 +124,7 @@ export class StoreLocks {
   }
 
   /** Everything that runs in this store now, in any process. Takes no lock. Cost: looks at the 1024 slots of one space, not at the whole table. */
-  running(): readonly RunningOperation[] {
+  running(): RunningOperation[] {
     this.table.session.ensureUsable()
     const { region } = this.table.session
     const rank = this.table.space('operation').rank
@@ -164,25 +164,28 @@ export class StoreLocks {
     return `${this.#prefix}/${path}`
   }
 
-  /** Several locks of one space, all or nothing, each slot once. @internal */
-  async take(wanted: readonly Wanted[], { signal, waitMs }: HoldOptions): Promise<LockSet> {
+  /** Several locks of one space, all or nothing, each slot once, for an operation of ours. @internal */
+  async take(asker: Hold, wanted: readonly Wanted[], { signal, waitMs }: HoldOptions): Promise<LockSet> {
     const names = wanted.map(({ name, plan }) => ({ name: this.nameOf(name), space: plan.space, mode: plan.mode }))
     const timeoutMs = waitMs ?? Math.max(...wanted.map(({ plan }) => plan.waitMs))
-    return await this.#explained(this.table.lockAll(names, { timeoutMs, signal }), names)
+    return await this.#explained(this.table.lockAll(names, { timeoutMs, signal }), names, asker)
   }
 
-  async #explained<T>(attempt: Promise<T>, names: readonly { readonly name: string; readonly space: string; readonly mode: LockMode }[]): Promise<T> {
+  async #explained<T>(attempt: Promise<T>, names: readonly { readonly name: string; readonly space: string; readonly mode: LockMode }[], asker?: Hold): Promise<T> {
     try {
       return await attempt
     } catch (error) {
       if (!(error instanceof LockTimeoutError)) throw error
-      throw this.#busy(names, error)
+      throw this.#busy(names, error, asker)
     }
   }
 
-  #busy(names: readonly { readonly name: string; readonly space: string; readonly mode: LockMode }[], cause: LockTimeoutError): BusyError {
+  #busy(names: readonly { readonly name: string; readonly space: string; readonly mode: LockMode }[], cause: LockTimeoutError, asker: Hold | undefined): BusyError {
     const waitedMs = Math.round(cause.waitedMs ?? 0)
     const running = this.running()
+    const own = running.findIndex(({ participant, operation, target }) =>
+      participant === this.table.participantNumber && operation === asker?.operation && target === asker.target)
+    if (own >= 0) running.splice(own, 1) // who asks is not in its own way
     for (const { name, space, mode } of names) {
       const { holders, heldMs } = this.table.inspectName(name, space)
       const inTheWay = holders.filter(holder => mode === 'exclusive' || holder.mode === 'exclusive')
@@ -231,7 +234,7 @@ export class Hold {
     try {
       for (const space of LOCK_SPACES) {
         const ofSpace = wanted.filter(({ plan }) => plan.space === space)
-        if (ofSpace.length > 0) taken.push(await this.#locks.take(ofSpace, options))
+        if (ofSpace.length > 0) taken.push(await this.#locks.take(this, ofSpace, options))
       }
       if (this.#released) throw new DatastoreError('SESSION_ENDED', `${this.operation} of ${this.target} has ended`)
     } catch (error) {
