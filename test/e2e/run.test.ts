@@ -175,7 +175,7 @@ describe('signals', () => {
 
   test.skipIf(!hasScript)('^C on a terminal reaches the command once', async () => {
     // `wait` takes a trap at once, so two would not become one; SIGUSR1 is passed on after whatever locktable makes of ^C.
-    const command = 'trap "echo caught" INT; trap "kill $!; exit 4" USR1; sleep 1000 & echo ready $PPID.; while :; do wait $!; done'
+    const command = 'sleep 1000 & trap "echo caught" INT; trap "kill $!; exit 4" USR1; echo ready $PPID.; while :; do wait $!; done'
     const run = await onTerminal(['run', 'a', '-c', command]).said('.')
     const pid = Number(/ready (\d+)/.exec(run.out)?.[1])
     run.child.stdin?.write('\x03')

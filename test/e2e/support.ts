@@ -87,8 +87,9 @@ export const hasSetpriv = spawnSync('setpriv', ['--pdeathsig', 'KILL', 'true']).
 
 /** The command on a terminal of its own: what is written to `child.stdin` is typed. */
 export function onTerminal(args: readonly string[], env: NodeJS.ProcessEnv = {}): Run {
-  const line = [process.execPath, MAIN, ...args].map(word => `'${word.replaceAll("'", "'\\''")}'`).join(' ')
-  return new Run('script', ['-qefc', line, '/dev/null'], { TERM: 'xterm', ...env })
+  // Not every shell becomes its last command by itself, and one that stays gets ^C too; script(1) asks SHELL which to take.
+  const line = `exec ${[process.execPath, MAIN, ...args].map(word => `'${word.replaceAll("'", "'\\''")}'`).join(' ')}`
+  return new Run('script', ['-qefc', line, '/dev/null'], { TERM: 'xterm', SHELL: '/bin/sh', ...env })
 }
 
 /** An opening of the test's own, closed after it. */
