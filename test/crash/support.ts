@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { afterEach, beforeEach } from 'vitest'
+import { until } from '../support/until.js'
 
 const PACKAGE = new URL('../../dist/index.js', import.meta.url).href
 const children = new Set<ChildProcess>()
@@ -32,16 +33,15 @@ export function start(script: string, wrapper: readonly string[] = []): Script {
   const [program, ...before] = wrapper
   const child = spawn(program ?? process.execPath, program === undefined ? args : [...before, process.execPath, ...args], { stdio: ['pipe', 'pipe', 'inherit'] })
   children.add(child)
-  let out = ''
+  let [out, hasEnded] = ['', false]
   child.stdout.on('data', (data: Buffer) => { out += data.toString() })
+  child.once('close', () => { hasEnded = true })
   return {
     child,
     text: () => out,
     said: async text => {
-      while (!out.includes(text)) {
-        if (child.exitCode !== null) throw new Error(`it ended without saying ${text}`)
-        await new Promise(resolve => setTimeout(resolve, 1))
-      }
+      await until(() => out.includes(text) || hasEnded)
+      if (!out.includes(text)) throw new Error(`it ended without saying ${text}`)
     },
   }
 }

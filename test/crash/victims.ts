@@ -1,8 +1,9 @@
 /** Processes and threads that run a scenario of steps-worker.mjs and come to their end in it. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
+import { processState } from '../support/process-state.js'
+import { until } from '../support/until.js'
 
 const WORKER = fileURLToPath(new URL('./steps-worker.mjs', import.meta.url))
 
@@ -16,10 +17,6 @@ export interface Victim {
   /** Resolves when it has said the word, or has ended. */
   says(word: string): Promise<void>
   tell(text: string): void
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setTimeout(resolve, 1))
 }
 
 export class ProcessVictim implements Victim {
@@ -62,17 +59,8 @@ export class ProcessVictim implements Victim {
 
   /** Waits for a stop. False: it has ended. */
   async isStopped(): Promise<boolean> {
-    await until(() => this.hasEnded || this.#state === 'T')
+    await until(() => this.hasEnded || processState(this.pid) === 'T')
     return !this.hasEnded
-  }
-
-  get #state(): string | undefined {
-    try {
-      const stat = readFileSync(`/proc/${this.pid}/stat`, 'latin1')
-      return stat[stat.lastIndexOf(')') + 2]
-    } catch {
-      return undefined // gone
-    }
   }
 }
 

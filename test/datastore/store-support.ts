@@ -1,35 +1,23 @@
 /** What the tests of the store share: stores on tmpfs that go away, and other processes that do as they are told. */
-import { type ChildProcess, fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, expect } from 'vitest'
 import { Datastore, DatastoreError, type DatastoreOptions, type SnapshotName } from '../../src/datastore/index.js'
 import { type Bundle, bundle } from '../../bench/lib/bundled.js'
+import { Cleanups } from '../support/cleanups.js'
+import { codesOf } from '../support/codes.js'
+import { ObedientProcess } from '../support/obedient.js'
 import { chunk } from './store-content.js'
-
 import type { Order } from './fixtures/store-child.js'
 
 export * from './store-content.js'
+export { until } from '../support/until.js'
 
-const cleanups: (() => Promise<void> | void)[] = []
-
-afterAll(async () => {
-  for (let cleanup = cleanups.pop(); cleanup !== undefined; cleanup = cleanups.pop()) await cleanup()
-})
-
-export function afterAllTests(cleanup: () => Promise<void> | void): void {
-  cleanups.push(cleanup)
-}
-
+const cleanups = new Cleanups(afterAll)
+export const afterAllTests = cleanups.add
 /** On tmpfs, removed after the file's tests. */
-export function temporaryDirectory(): string {
-  const directory = mkdtempSync('/dev/shm/locktable-store-')
-  afterAllTests(() => {
-    rmSync(directory, { recursive: true, force: true })
-  })
-  return directory
-}
+export const { temporaryDirectory } = cleanups
 
 export interface TestStore {
   readonly datastore: Datastore
@@ -57,14 +45,7 @@ let groups = 0
 /** A group that no other test has. */
 export const newGroup = (): SnapshotName => ({ namespace: [], type: 'vm', id: `t${groups++}`, time: 1_700_000_000 })
 /** The code of the DatastoreError that it ends with. */
-export async function codeOf(action: () => unknown): Promise<string> {
-  try {
-    await action()
-    return 'no error'
-  } catch (error) {
-    return error instanceof DatastoreError ? error.code : `${(error as Error).name}: ${(error as Error).message}`
-  }
-}
+export const codeOf = codesOf(DatastoreError)
 
 /** Of all files below a directory, with their sizes; directories end in a slash. */
 export function tree(directory: string, below = ''): readonly string[] {
@@ -83,24 +64,12 @@ export async function expectImage(datastore: Datastore, snapshot: SnapshotName, 
   expect((await archive.read(0, archive.size)).equals(Buffer.concat(numbers.map(number => chunk(number).plain)))).toBe(true)
 }
 
-export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!await condition()) await new Promise(resolve => setTimeout(resolve, 1))
-}
-
 let program: Promise<Bundle> | undefined
 
-/** Another process with the store open: it answers each order with a text (fixtures/store-child.ts). */
-export class Peer {
-  readonly process: ChildProcess
-  readonly exited: Promise<number | string>
-  readonly #answers: string[] = []
-
+/** Another process with the store open (fixtures/store-child.ts). */
+export class Peer extends ObedientProcess<Order> {
   private constructor(script: string, { base, table }: TestStore) {
-    this.process = fork(script, [base, table])
-    this.process.on('message', (answer: string) => this.#answers.push(answer))
-    this.exited = new Promise(resolve => this.process.once('exit', (code, signal) => {
-      resolve(code ?? signal ?? 'unknown')
-    }))
+    super(script, [base, table])
     afterAllTests(() => this.kill())
   }
 
@@ -112,33 +81,5 @@ export class Peer {
     const peer = new Peer(fileURLToPath((await program).script), store)
     await peer.answer()
     return peer
-  }
-
-  get pid(): number {
-    return this.process.pid ?? 0
-  }
-
-  /** Gives an order without waiting for what comes of it. */
-  tell(order: Order): void {
-    this.process.send(order)
-  }
-
-  get hasAnswered(): boolean {
-    return this.#answers.length > 0
-  }
-
-  async answer(): Promise<string> {
-    await until(() => this.hasAnswered || this.process.exitCode !== null || this.process.signalCode !== null)
-    return this.#answers.shift() ?? `ended with ${await this.exited}`
-  }
-
-  async ask(order: Order): Promise<string> {
-    this.tell(order)
-    return await this.answer()
-  }
-
-  async kill(): Promise<void> {
-    this.process.kill('SIGKILL')
-    await this.exited
   }
 }

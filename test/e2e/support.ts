@@ -1,10 +1,14 @@
 /** What the tests of the command share: the built program as real processes, and a table on tmpfs for each test. */
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach } from 'vitest'
 import { LockTable, type OpenOptions } from '../../src/index.js'
+import { until } from '../support/until.js'
+
+export { processState } from '../support/process-state.js'
+export { until }
 
 export const MAIN = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 
@@ -97,19 +101,4 @@ export async function open(options: OpenOptions = {}): Promise<LockTable> {
   const table = await LockTable.open(place.path, options)
   tables.add(table)
   return table
-}
-
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise(resolve => setTimeout(resolve, 2))
-}
-
-/** "S", "T", … of ps; undefined: there is no such process, or only its remains. */
-export function processState(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-    const state = stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3)
-    return state === 'Z' || state === 'X' ? undefined : state
-  } catch {
-    return undefined
-  }
 }

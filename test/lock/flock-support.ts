@@ -4,6 +4,9 @@ import { mkdtempSync, readdirSync, readlinkSync as readlink, rmSync } from 'node
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { until } from '../support/until.js'
+
+export { until }
 
 const CHILD = fileURLToPath(new URL('./fixtures/flock-child.ts', import.meta.url))
 
@@ -11,10 +14,6 @@ const CHILD = fileURLToPath(new URL('./fixtures/flock-child.ts', import.meta.url
 export function temporaryDirectory(): { path: string; [Symbol.dispose](): void } {
   const path = mkdtempSync('/dev/shm/locktable-flock-')
   return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) }
-}
-
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1))
 }
 
 export function threadCount(): number {

@@ -12,7 +12,7 @@ interface Actor {
   answer(): Promise<string>
   /** There is an answer that nobody has taken yet. */
   readonly hasAnswered: boolean
-  die(): Promise<void>
+  kill(): Promise<void>
 }
 
 /** Answers in the order in which they came. */
@@ -57,7 +57,7 @@ class Player extends Answers implements Actor {
   }
 
   /** A table that is closed with a hold counts as dead. */
-  async die(): Promise<void> {
+  async kill(): Promise<void> {
     await this.#table.close()
   }
 }
@@ -74,7 +74,7 @@ class Thread extends Answers implements Actor {
     this.#worker.on('error', error => {
       this.hear(String(error))
     })
-    cleanUp(() => this.die())
+    cleanUp(() => this.kill())
   }
 
   static async start(path: string): Promise<Thread> {
@@ -87,7 +87,7 @@ class Thread extends Answers implements Actor {
     this.#worker.postMessage(order)
   }
 
-  async die(): Promise<void> {
+  async kill(): Promise<void> {
     await this.#worker.terminate()
   }
 }
@@ -128,7 +128,7 @@ async function play({ steps }: Scenario, start: (path: string) => Promise<Actor>
       actor.tell(step.begins)
       await until(() => waiting() > before)
     } else if ('dies' in step) {
-      await actor.die()
+      await actor.kill()
     } else {
       if ('does' in step) actor.tell(step.does)
       expect(await actor.answer(), label).toBe(step.says.replace('DEAD0', String(actors[0]!.pid)))

@@ -1,8 +1,7 @@
 /** What the tests of the addon share: a table file, participants in this process, and participants in others. */
 import { type ChildProcess, fork } from 'node:child_process'
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { readFileSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { afterEach } from 'vitest'
@@ -11,35 +10,20 @@ import {
   HEADER, LIFE, LIFE_STATUS_MASK, PARTICIPANT, WORD_BYTES, fileWords, participantWord,
 } from '../../src/lock/layout.js'
 import { type NativeRegion, loadNative } from '../../src/lock/native.js'
+import { Cleanups } from '../support/cleanups.js'
+import { until } from '../support/until.js'
+
+export { until }
 
 export const TABLE_BYTES = fileWords([]) * WORD_BYTES
 export const FUTEX_OWNER_DIED = 0x40000000
 export const FUTEX_WAITERS = 0x80000000
 const FIXTURE = fileURLToPath(new URL('fixtures/participant.mjs', import.meta.url))
 
-const cleanups: (() => unknown)[] = []
-
-/** Runs `cleanup` after the test, the latest first. */
-export function after(cleanup: () => unknown): void {
-  cleanups.push(cleanup)
-}
-
-afterEach(async () => {
-  for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
-})
-
-/** Waits until the condition holds; vitest's time limit ends a test whose condition never does. */
-export async function until(condition: () => boolean): Promise<void> {
-  while (!condition()) await delay(1)
-}
-
-export function temporaryDirectory(): string {
-  const directory = mkdtempSync('/dev/shm/locktable-test-')
-  after(() => {
-    rmSync(directory, { recursive: true, force: true })
-  })
-  return directory
-}
+const cleanups = new Cleanups(afterEach)
+/** Runs an action after the test, the latest first. */
+export const after = cleanups.add
+export const { temporaryDirectory } = cleanups
 
 /** A named, empty table file. */
 export function makeTable(): string {
