@@ -4,11 +4,10 @@
 import { resolve } from 'node:path'
 import type { Command } from 'commander'
 import { Datastore } from '../../datastore/index.js'
-import { EXIT, UsageError, exitHelp } from '../exit-codes.js'
+import { EXIT, UsageError } from '../exit-codes.js'
 import { json, print, visible } from '../output.js'
-import { addStoreOptions, openStoreTable, repositoryOf, type StoreOptions } from './common.js'
-import { told } from './errors.js'
-import { STORE_EXITS } from './exits.js'
+import { completeCommand } from './command.js'
+import { openStoreTable, repositoryOf, type StoreOptions } from './common.js'
 
 interface InitOptions extends StoreOptions {
   readonly json?: boolean
@@ -25,15 +24,12 @@ Examples:
 `
 
 export function addInit(store: Command): void {
-  addStoreOptions(store.command('init')
+  const command = store.command('init')
     .summary('make a datastore')
     .description('Makes a datastore in a directory.')
     .argument('[directory]', 'where (default: the repository)')
-    .option('--json', 'for programs'))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.MISSING]: 'there is no directory for the store', [EXIT.CREATE]: 'there is something in the directory, or no place for the lock table' }))
-    .action(told(async (directory: string | undefined, _options: InitOptions, command: Command) => {
-      await init(directory, command.optsWithGlobals<InitOptions>())
-    }))
+    .option('--json', 'for programs')
+  completeCommand(command, { help: HELP, exits: { [EXIT.MISSING]: 'there is no directory for the store', [EXIT.CREATE]: 'there is something in the directory, or no place for the lock table' } }, init)
 }
 
 async function init(directory: string | undefined, options: InitOptions): Promise<void> {

@@ -3,12 +3,11 @@
  */
 import type { Command } from 'commander'
 import { type Datastore, formatGroup, type GroupName } from '../../datastore/index.js'
-import { EXIT, Refusal, exitHelp } from '../exit-codes.js'
+import { EXIT, Refusal } from '../exit-codes.js'
 import { duration, json, paint, print, size, table as printTable, visible } from '../output.js'
-import { addNamespaceOption, addStoreOptions, groupOf, namespaceOf, type StoreOptions, withStore } from './common.js'
+import { completeCommand } from './command.js'
+import { groupOf, namespaceOf, type StoreOptions, withStore } from './common.js'
 import { describeGroup, type GroupReport, type SnapshotReport } from './describe.js'
-import { told } from './errors.js'
-import { STORE_EXITS } from './exits.js'
 
 interface ListOptions extends StoreOptions {
   readonly all?: boolean
@@ -34,17 +33,14 @@ Examples:
 `
 
 export function addList(store: Command): void {
-  addNamespaceOption(addStoreOptions(store.command('list')
+  const command = store.command('list')
     .summary('the groups, or the snapshots of one')
     .description('Lists the groups of a namespace; the snapshots of GROUP.')
     .argument('[group]', 'host/NAME')
     .option('-a, --all', 'the namespaces below too')
     .option('-s, --snapshots', 'the snapshots of every group')
-    .option('--json', 'for programs')))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
-    .action(told(async (group: string | undefined, _options: ListOptions, command: Command) => {
-      await list(group, command.optsWithGlobals<ListOptions>())
-    }))
+    .option('--json', 'for programs')
+  completeCommand(command, { help: HELP, exits: { [EXIT.ABSENT]: true }, inNamespace: true }, list)
 }
 
 async function list(text: string | undefined, options: ListOptions): Promise<void> {

@@ -4,11 +4,10 @@
 import { text as readAll } from 'node:stream/consumers'
 import type { Command } from 'commander'
 import { type Datastore, formatGroup, formatSnapshot } from '../../datastore/index.js'
-import { EXIT, UsageError, exitHelp } from '../exit-codes.js'
+import { EXIT, UsageError } from '../exit-codes.js'
 import { isTerminal, json, print, visible } from '../output.js'
-import { addNamespaceOption, addStoreOptions, addWaitOption, groupOf, isGroupName, snapshotOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
-import { told } from './errors.js'
-import { STORE_EXITS } from './exits.js'
+import { completeCommand } from './command.js'
+import { groupOf, isGroupName, snapshotOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
 
 interface NotesOptions extends StoreOptions, WaitOption {
   readonly json?: boolean
@@ -26,16 +25,13 @@ Examples:
 const MAX_BYTES = 1024 * 1024
 
 export function addNotes(store: Command): void {
-  addWaitOption(addNamespaceOption(addStoreOptions(store.command('notes')
+  const command = store.command('notes')
     .summary('show or change the notes of a snapshot or group')
     .description('Prints the notes of a snapshot or a group, or replaces them.')
     .argument('<name>', 'host/NAME/TIME, host/NAME/latest, or a group: host/NAME')
     .argument('[text]', 'the new notes; -: from standard input')
-    .option('--json', 'for programs'))))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
-    .action(told(async (name: string, text: string | undefined, _options: NotesOptions, command: Command) => {
-      await showOrChange(name, text, command.optsWithGlobals<NotesOptions>())
-    }))
+    .option('--json', 'for programs')
+  completeCommand(command, { help: HELP, exits: { [EXIT.ABSENT]: true }, inNamespace: true, canWait: true }, showOrChange)
 }
 
 async function showOrChange(name: string, typedText: string | undefined, options: NotesOptions): Promise<void> {

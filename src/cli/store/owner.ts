@@ -3,11 +3,11 @@
  */
 import type { Command } from 'commander'
 import { checkAuthId, formatGroup } from '../../datastore/index.js'
-import { EXIT, Refusal, exitHelp } from '../exit-codes.js'
+import { EXIT, Refusal } from '../exit-codes.js'
 import { json, print } from '../output.js'
-import { addNamespaceOption, addStoreOptions, addWaitOption, groupOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
-import { told, typed } from './errors.js'
-import { STORE_EXITS } from './exits.js'
+import { completeCommand } from './command.js'
+import { groupOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
+import { typed } from './errors.js'
 
 interface OwnerOptions extends StoreOptions, WaitOption {
   readonly expected?: string
@@ -25,17 +25,14 @@ Examples:
 `
 
 export function addOwner(store: Command): void {
-  addWaitOption(addNamespaceOption(addStoreOptions(store.command('owner')
+  const command = store.command('owner')
     .summary("show or change a group's owner")
     .description('Prints the owner of a group, or gives the group to another one.')
     .argument('<group>', 'host/NAME')
     .argument('[owner]', 'user@realm or user@realm!token')
     .option('--expected <owner>', 'only if it is this one now')
-    .option('--json', 'for programs'))))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: 'no such group, or it has no owner' }))
-    .action(told(async (text: string, owner: string | undefined, _options: OwnerOptions, command: Command) => {
-      await showOrChange(text, owner, command.optsWithGlobals<OwnerOptions>())
-    }))
+    .option('--json', 'for programs')
+  completeCommand(command, { help: HELP, exits: { [EXIT.ABSENT]: 'no such group, or it has no owner' }, inNamespace: true, canWait: true }, showOrChange)
 }
 
 async function showOrChange(text: string, owner: string | undefined, options: OwnerOptions): Promise<void> {

@@ -3,11 +3,10 @@
  */
 import type { Command } from 'commander'
 import { formatSnapshot } from '../../datastore/index.js'
-import { EXIT, exitHelp } from '../exit-codes.js'
+import { EXIT } from '../exit-codes.js'
 import { json, print } from '../output.js'
-import { addNamespaceOption, addStoreOptions, addWaitOption, snapshotOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
-import { told } from './errors.js'
-import { STORE_EXITS } from './exits.js'
+import { completeCommand, SNAPSHOT_ARGUMENT } from './command.js'
+import { snapshotOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
 
 interface ProtectOptions extends StoreOptions, WaitOption {
   readonly off?: boolean
@@ -24,16 +23,13 @@ Examples:
 `
 
 export function addProtect(store: Command): void {
-  addWaitOption(addNamespaceOption(addStoreOptions(store.command('protect')
+  const command = store.command('protect')
     .summary('keep a snapshot from being removed')
     .description('Protects a snapshot from being removed, or stops protecting it.')
-    .argument('<snapshot>', 'host/NAME/TIME or host/NAME/latest')
+    .argument('<snapshot>', SNAPSHOT_ARGUMENT)
     .option('--off', 'take the protection off')
-    .option('--json', 'for programs'))))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
-    .action(told(async (text: string, _options: ProtectOptions, command: Command) => {
-      await protect(text, command.optsWithGlobals<ProtectOptions>())
-    }))
+    .option('--json', 'for programs')
+  completeCommand(command, { help: HELP, exits: { [EXIT.ABSENT]: true }, inNamespace: true, canWait: true }, protect)
 }
 
 async function protect(text: string, options: ProtectOptions): Promise<void> {

@@ -5,11 +5,10 @@ import { type Stats, existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
 import { type CryptKey, type Datastore, formatSnapshot, MANIFEST_NAME, type Manifest, type ManifestFile, restore, type RestoreReport, type SnapshotName, type Target } from '../../datastore/index.js'
-import { EXIT, Refusal, UsageError, exitHelp } from '../exit-codes.js'
+import { EXIT, Refusal, UsageError } from '../exit-codes.js'
 import { complain, duration, json, print, size, visible } from '../output.js'
-import { addNamespaceOption, addStoreOptions, snapshotOf, type StoreOptions, withStore } from './common.js'
-import { told } from './errors.js'
-import { STORE_EXITS } from './exits.js'
+import { completeCommand, SNAPSHOT_ARGUMENT } from './command.js'
+import { snapshotOf, type StoreOptions, withStore } from './common.js'
 import { interruptible } from './interrupt.js'
 import { addKeyOptions, type KeyOptions, openKey } from './key-option.js'
 import { ProgressLine } from './progress.js'
@@ -37,20 +36,18 @@ Examples:
 `
 
 export function addRestore(store: Command): void {
-  addKeyOptions(addNamespaceOption(addStoreOptions(store.command('restore')
+  const command = store.command('restore')
     .summary('restore an archive')
     .description('Restores one archive of a snapshot.')
-    .argument('<snapshot>', 'host/NAME/TIME or host/NAME/latest')
+    .argument('<snapshot>', SNAPSHOT_ARGUMENT)
     .argument('<archive>', 'as it was called at the backup, like etc.tar')
     .argument('<target>', 'a directory, a file, a device; -: standard output')
     .option('--raw', 'do not unpack a .tar archive')
     .option('--overwrite', 'a file that exists')
     .option('-q, --quiet', 'no progress, no summary')
-    .option('--json', 'for programs: one object'))))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.WARNINGS]: true, [EXIT.ABSENT]: true, [EXIT.CREATE]: 'the target exists, or is not empty' }))
-    .action(told(async (snapshot: string, archive: string, target: string, _options: Options, command: Command) => {
-      await restoreArchive(snapshot, archive, target, command.optsWithGlobals<Options>())
-    }))
+    .option('--json', 'for programs: one object')
+  completeCommand(command, { help: HELP, exits: { [EXIT.WARNINGS]: true, [EXIT.ABSENT]: true, [EXIT.CREATE]: 'the target exists, or is not empty' }, inNamespace: true }, restoreArchive)
+  addKeyOptions(command)
 }
 
 async function restoreArchive(text: string, archive: string, path: string, options: Options): Promise<void> {

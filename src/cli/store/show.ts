@@ -3,12 +3,11 @@
  */
 import type { Command } from 'commander'
 import { archiveKind, type CryptKey, checkSignature, formatNamespace, formatSnapshot } from '../../datastore/index.js'
-import { EXIT, Refusal, exitHelp } from '../exit-codes.js'
+import { EXIT, Refusal } from '../exit-codes.js'
 import { json, paint, print, size, table as printTable, visible } from '../output.js'
-import { addNamespaceOption, addStoreOptions, snapshotOf, type StoreOptions, withStore } from './common.js'
+import { completeCommand, SNAPSHOT_ARGUMENT } from './command.js'
+import { snapshotOf, type StoreOptions, withStore } from './common.js'
 import { describeSnapshot, type SnapshotReport } from './describe.js'
-import { told } from './errors.js'
-import { STORE_EXITS } from './exits.js'
 import { addKeyOptions, type KeyOptions, openKey } from './key-option.js'
 import { stateText } from './list.js'
 
@@ -28,15 +27,13 @@ Examples:
 `
 
 export function addShow(store: Command): void {
-  addKeyOptions(addNamespaceOption(addStoreOptions(store.command('show')
+  const command = store.command('show')
     .summary('one snapshot: archives, notes, statistics')
     .description('Shows what a snapshot consists of.')
-    .argument('<snapshot>', 'host/NAME/TIME or host/NAME/latest')
-    .option('--json', 'for programs: one object'))))
-    .addHelpText('after', HELP + exitHelp({ ...STORE_EXITS, [EXIT.ABSENT]: true }))
-    .action(told(async (text: string, _options: ShowOptions, command: Command) => {
-      await show(text, command.optsWithGlobals<ShowOptions>())
-    }))
+    .argument('<snapshot>', SNAPSHOT_ARGUMENT)
+    .option('--json', 'for programs: one object')
+  completeCommand(command, { help: HELP, exits: { [EXIT.ABSENT]: true }, inNamespace: true }, show)
+  addKeyOptions(command)
 }
 
 async function show(text: string, options: ShowOptions): Promise<void> {
