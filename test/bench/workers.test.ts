@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { Crew } from '../../bench/lib/workers.js'
+import { until } from '../support/until.js'
 
 const script = new URL('./fixtures/member.ts', import.meta.url)
 
@@ -33,7 +35,7 @@ describe.each([['memory'], ['file']] as const)('a crew with its numbers in %s', 
     const [first] = crew.pids
     process.kill(first!, 'SIGKILL')
     const results = crew.results()
-    await new Promise(resolve => setTimeout(resolve, 50))
+    await until(() => !existsSync(`/proc/${first}`)) // its death was noticed, and nobody minds
     crew.close()
     expect(await results).toEqual([undefined, undefined])
   })

@@ -68,10 +68,13 @@ test('nobody enters while the killed process is still inside a system call, or g
       globalThis.guard = await table.lock('a')
       mkdirSync(${JSON.stringify(marks)})
       writeFileSync(${JSON.stringify(`${marks}/mine`)}, '')
+      let busy = 0
       for (let i = 0; i < 2; i++) new Worker(\`
         const { renameSync } = require('node:fs')
-        for (;;) try { renameSync('${marks}/mine', '${marks}/moved'); renameSync('${marks}/moved', '${marks}/mine') } catch {}\`, { eval: true, execArgv: [] })
-      setTimeout(() => console.log('busy'), 50)`)
+        for (let renames = 0;; renames++) {
+          if (renames === 100) require('node:worker_threads').parentPort.postMessage('busy')
+          try { renameSync('${marks}/mine', '${marks}/moved'); renameSync('${marks}/moved', '${marks}/mine') } catch {}
+        }\`, { eval: true, execArgv: [] }).on('message', () => { if (++busy === 2) console.log('busy') })`)
     await holder.said('busy')
     const next = table.lock('a')
     holder.child.kill('SIGKILL')

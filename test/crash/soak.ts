@@ -12,6 +12,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { LockTable } from '../../src/index.js'
+import { until } from '../support/until.js'
 
 export interface SoakOptions {
   readonly seconds: number
@@ -36,6 +37,8 @@ export interface SoakReport {
 export const JOURNAL_BYTES = 64
 export const WORKER_LIMIT = 8192
 export const CELL_BYTES = 16
+/** So long may the last ones take to come to their end. */
+const PATIENCE_MS = 30_000
 
 /** A small generator with a seed, so that a run can be repeated as far as the kernel allows. */
 export function randomFrom(seed: number): () => number {
@@ -89,7 +92,7 @@ class Crew {
     for (let i = 0; i < this.#options.workers; i++) this.#start()
     const end = performance.now() + this.#options.seconds * 1000
     while (performance.now() < end && this.faults.length === 0) {
-      await new Promise(resolve => setTimeout(resolve, 10 + this.#random() * 120))
+      await new Promise(resolve => setTimeout(resolve, 10 + this.#random() * 120)) // the moment of the next blow is what is random here
       this.#strike()
       this.faults.push(...(await broken(this.#table)))
     }
@@ -109,7 +112,7 @@ class Crew {
     if (dice < 0.12) {
       victim.kill('SIGSTOP')
       this.counts.stops++
-      setTimeout(() => victim.kill('SIGCONT'), 50)
+      setTimeout(() => victim.kill('SIGCONT'), 50) // others meet it while it is stopped: they run on meanwhile
     } else if (dice < 0.2) {
       victim.send(dice < 0.16 ? 'exit' : 'throw')
       this.counts.exits++
@@ -139,11 +142,11 @@ class Crew {
   }
 }
 
-/** Everybody must come to an end. Whoever does not make progress over many looks, with its slot free, is stranded. */
+/** Everybody must come to an end. Whoever does not, in all that time, is stranded. */
 async function strandedAtTheEnd(crew: Crew, table: LockTable): Promise<string[]> {
-  for (let look = 0; crew.live.size > 0; look++) {
-    await new Promise(resolve => setTimeout(resolve, 20))
-    if (look < 1500) continue
+  const patience = performance.now() + PATIENCE_MS
+  await until(() => crew.live.size === 0 || performance.now() > patience)
+  if (crew.live.size > 0) {
     const slots = JSON.stringify(table.inspect().slots, (_key, value: unknown) => (typeof value === 'bigint' ? String(value) : value))
     for (const child of crew.live.values()) child.kill('SIGKILL')
     return [`${crew.live.size} workers did not end; slots: ${slots}`]

@@ -1,5 +1,6 @@
 /** Three participants of the table at PATH that hold and wait for locks in both modes until they are killed. */
 import { LockTable } from '../../src/index.js'
+import { until } from '../support/until.js'
 import { NAMES } from './corpus.js'
 
 const path = process.argv[2] ?? ''
@@ -16,6 +17,10 @@ for (const [first, second] of spaces.slice(1)) {
     second!.lock(name).catch(() => undefined)
   }
 }
-setTimeout(() => {
-  process.send?.(`${held.length} held`)
-}, 20)
+/** Everybody holds or waits for everything; two names in a slot count once. */
+const isBusy = (): boolean => tables.slice(1).every(table => table.spaces.every(space => NAMES.every(name => {
+  const { holders, waiters } = table.inspectName(name, space.name)
+  return [...holders, ...waiters].some(({ participant }) => participant === table.participantNumber)
+})))
+await until(isBusy)
+process.send?.(`${held.length} held`)

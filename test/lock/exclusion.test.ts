@@ -1,7 +1,7 @@
 /** The same scenarios with both holders in one opening, in two openings of one process, and in two processes. */
 import { describe, expect, test } from 'vitest'
 import type { LockMode, LockTable, TableGuard } from '../../src/index.js'
-import { Peer, open } from './support.js'
+import { Peer, open, until } from './support.js'
 
 const MATRIX: readonly (readonly [LockMode, LockMode, boolean])[] = [
   ['exclusive', 'exclusive', false], ['exclusive', 'shared', false], ['shared', 'exclusive', false], ['shared', 'shared', true],
@@ -29,7 +29,8 @@ describe.each(['one opening', 'two openings'])('%s', where => {
       granted = true
       return guard
     })
-    await new Promise(setImmediate)
+    if (!together && second !== first) await until(() => first.inspectName('a').waiters.length === 1) // within an opening it waits in the process's own queue
+    for (const mode of ['exclusive', 'shared'] as const) (await second.lock('b', { mode })).release() // what came later was granted
     expect(granted).toBe(together)
     expect(held.release()).toBe(true)
     expect((await wait).isHeld).toBe(true)

@@ -47,20 +47,14 @@ describe('readers of one process and a writer of another', () => {
     const reader = await table.lock('a', { mode: 'shared' })
     const controller = new AbortController()
     const writer = codeOf(() => other.lock('a', how === 'times out' ? { timeoutMs: 30 } : { signal: controller.signal }))
-    await until(() => waiterCount(table) === 1)
     const later = table.lock('a', { mode: 'shared' })
-    let joined = false
-    const join = later.then(guard => {
-      joined = true
-      return guard
-    })
-    await new Promise(setImmediate)
-    expect(joined).toBe(false)
+    // No time for a time-out to come before this is seen: whoever has to wait is registered when lock() returns.
+    expect(table.inspectName('a').waiters).toMatchObject([{ participant: other.participantNumber, mode: 'exclusive' }, { participant: table.participantNumber, mode: 'shared' }])
     if (how === 'aborts') controller.abort()
     if (how === 'closes') await other.close()
     if (how === 'is evicted') table.evict(other.participantNumber)
     expect(await writer).toMatch(/LOCK_TIMEOUT|LOCK_ABORTED|TABLE_CLOSED|LOCK_LOST/)
-    const guard = await join // while the first reader is still inside
+    const guard = await later // while the first reader is still inside
     expect([reader.isHeld, guard.isHeld]).toEqual([true, true])
     expect(reader.release()).toBe(true)
     expect(guard.isHeld).toBe(true)

@@ -66,7 +66,7 @@ describe('a worker thread', () => {
       say('asks')
       const guard = table.lockSync('a')
       say(guard.isHeld ? 'held' : 'lost')
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20)
+      while (table.inspectName('a').waiters.length === 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1) // the main thread is blocked by now
       guard.release()`)
     expect(await answer()).toBe('asks')
     await until(() => table.inspect().slots[0]?.waiters.length === 1)

@@ -118,7 +118,7 @@ describe('closing', () => {
       const other = await LockTable.open(table.path)
       const guard = await table.lock('a')
       other.lock('a').then(() => console.log('granted'))
-      setTimeout(() => guard.release(), 50).unref()`
+      setTimeout(() => guard.release(), 50).unref() // goes off only if the wait keeps the process until then`
     expect(execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })).toBe('granted\n')
   })
 
