@@ -62,6 +62,7 @@ export interface RunningOperation {
 export class BusyError extends DatastoreError {
   override readonly name: string = 'BusyError'
   readonly holders: readonly LockHolder[]
+  /** 0 if it was refused at once, as most operations are unless they are told to wait. */
   readonly waitedMs: number
 
   constructor(what: string, holders: readonly LockHolder[], waitedMs: number, cause: unknown) {
@@ -84,6 +85,12 @@ export type RoleNames = Partial<Readonly<Record<LockRole, string | readonly stri
 interface Wanted {
   readonly name: string
   readonly plan: PlannedLock
+}
+
+interface Named {
+  readonly name: string
+  readonly space: string
+  readonly mode: LockMode
 }
 
 export class StoreLocks {
@@ -157,7 +164,7 @@ export class StoreLocks {
   async lockChunk(digest: Uint8Array, mode: LockMode): Promise<TableGuard> {
     const name = this.nameOf(digestToHex(digest.subarray(0, 2)))
     const handle = this.table.space('chunk').handle(name)
-    return handle.tryLock({ mode }) ?? await this.#explained(handle.lock({ mode, timeoutMs: CHUNK_WAIT_MS }), [{ space: 'chunk', name, mode }])
+    return handle.tryLock({ mode }) ?? await this.#explained(handle.lock({ mode, timeoutMs: CHUNK_WAIT_MS }), CHUNK_WAIT_MS, [{ space: 'chunk', name, mode }])
   }
 
   nameOf(path: string): string {
@@ -168,20 +175,19 @@ export class StoreLocks {
   async take(asker: Hold, wanted: readonly Wanted[], { signal, waitMs }: HoldOptions): Promise<LockSet> {
     const names = wanted.map(({ name, plan }) => ({ name: this.nameOf(name), space: plan.space, mode: plan.mode }))
     const timeoutMs = waitMs ?? Math.max(...wanted.map(({ plan }) => plan.waitMs))
-    return await this.#explained(this.table.lockAll(names, { timeoutMs, signal }), names, asker)
+    return await this.#explained(this.table.lockAll(names, { timeoutMs, signal }), timeoutMs, names, asker)
   }
 
-  async #explained<T>(attempt: Promise<T>, names: readonly { readonly name: string; readonly space: string; readonly mode: LockMode }[], asker?: Hold): Promise<T> {
+  async #explained<T>(attempt: Promise<T>, timeoutMs: number, names: readonly Named[], asker?: Hold): Promise<T> {
     try {
       return await attempt
     } catch (error) {
       if (!(error instanceof LockTimeoutError)) throw error
-      throw this.#busy(names, error, asker)
+      throw this.#busy(names, timeoutMs === 0 ? 0 : Math.round(error.waitedMs ?? 0), error, asker) // what a try takes is no wait
     }
   }
 
-  #busy(names: readonly { readonly name: string; readonly space: string; readonly mode: LockMode }[], cause: LockTimeoutError, asker: Hold | undefined): BusyError {
-    const waitedMs = Math.round(cause.waitedMs ?? 0)
+  #busy(names: readonly Named[], waitedMs: number, cause: LockTimeoutError, asker: Hold | undefined): BusyError {
     const running = this.running()
     const own = running.findIndex(({ participant, operation, target }) =>
       participant === this.table.participantNumber && operation === asker?.operation && target === asker.target)
