@@ -16,7 +16,7 @@ export {
   type ManifestFile, type ManifestParts, signManifest, withUnprotected,
 } from './manifest.js'
 export {
-  archiveKind, type ArchiveKind, type BackupType, checkAuthId, compareGroups, compareSnapshots, formatGroup, formatNamespace, formatSnapshot, formatTime,
+  archiveKind, type ArchiveKind, type BackupType, checkAuthId, checkNewComponent, compareGroups, compareSnapshots, formatGroup, formatNamespace, formatSnapshot, formatTime,
   type GroupName, parseGroup, parseNamespace, parseSnapshot, parseTime, type SnapshotName, snapshotPath,
 } from './names.js'
 export { type BackupSession, type FixedIndexOptions, type InsertChunkOptions } from './backup.js'

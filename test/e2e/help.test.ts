@@ -24,7 +24,7 @@ describe('help', () => {
   })
 
   test('every command of the store: options, examples, exit statuses, in 80 columns', async () => {
-    const commands = ['init', 'backup', 'restore', 'list', 'show', 'notes', 'protect', 'owner', 'key create', 'key show', 'key change-passphrase']
+    const commands = ['init', 'backup', 'restore', 'list', 'show', 'notes', 'protect', 'owner', 'namespace list', 'namespace create', 'namespace remove', 'key create', 'key show', 'key change-passphrase']
     const helps = await Promise.all(commands.map(command => locktable('store', ...command.split(' '), '--help')))
     for (const [i, { status, out, err }] of helps.entries()) {
       expect([status, err]).toEqual([0, ''])

@@ -9,7 +9,7 @@ import {
 } from '../../datastore/index.js'
 import { EXIT, UsageError, exitHelp } from '../exit-codes.js'
 import { complain, duration, json, print, size, table as printTable, visible } from '../output.js'
-import { addNamespaceOption, addStoreOptions, addWaitOption, groupOf, namespaceOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
+import { addNamespaceOption, addStoreOptions, addWaitOption, groupOf, makeNamespaces, namespaceOf, type StoreOptions, waiting, type WaitOption, withStore } from './common.js'
 import { told, typed } from './errors.js'
 import { STORE_EXITS } from './exits.js'
 import { interruptible } from './interrupt.js'
@@ -107,14 +107,6 @@ async function keyFor(options: Options): Promise<{ readonly key?: CryptKey; read
   if (options.encrypt === true && options.sign) throw new UsageError('either --encrypt or --sign, not both: what is encrypted is signed too')
   const key = options.encrypt === false && !options.sign ? undefined : await openKey(options)
   return key === undefined ? {} : { key, ...(options.sign ? { sign: true } : {}) }
-}
-
-async function makeNamespaces(store: Datastore, namespace: readonly string[]): Promise<void> {
-  for (let depth = 1; depth <= namespace.length; depth++) {
-    await store.createNamespace(namespace.slice(0, depth)).catch((error: unknown) => {
-      if (!(error instanceof Error && 'code' in error && error.code === 'NAMESPACE_EXISTS')) throw error
-    })
-  }
 }
 
 async function showingProgress(store: Datastore, group: GroupName, sources: readonly Source[], options: BackupOptions, isQuiet: boolean): Promise<BackupReport> {

@@ -6,6 +6,7 @@ import { addBackup } from './backup.js'
 import { addInit } from './init.js'
 import { addKey } from './key.js'
 import { addList } from './list.js'
+import { addNamespace } from './namespace.js'
 import { addNotes } from './notes.js'
 import { addOwner } from './owner.js'
 import { addProtect } from './protect.js'
@@ -21,5 +22,6 @@ export function addStoreCommands(store: Command): void {
   addNotes(store)
   addProtect(store)
   addOwner(store)
+  addNamespace(store)
   addKey(store)
 }

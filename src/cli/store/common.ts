@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { type Command, Option } from 'commander'
 import { LockTable } from '../../index.js'
-import { Datastore, formatGroup, type GroupName, parseGroup, parseNamespace, parseSnapshot, type SnapshotName, STORE_SPACES, type SyncLevel } from '../../datastore/index.js'
+import { checkNewComponent, Datastore, DatastoreError, formatGroup, type GroupName, parseGroup, parseNamespace, parseSnapshot, type SnapshotName, STORE_SPACES, type SyncLevel } from '../../datastore/index.js'
 import { type TableOptions, addTableOptions, parseSeconds } from '../common.js'
 import { EXIT, Refusal, UsageError } from '../exit-codes.js'
 import { typed } from './errors.js'
@@ -45,6 +45,20 @@ export function repositoryOf({ repository = process.env['LOCKTABLE_REPOSITORY'] 
 }
 
 export const namespaceOf = ({ ns = '' }: StoreOptions): readonly string[] => typed(() => parseNamespace(ns))
+
+/** Of a namespace that is to be made, or of which a part may be. */
+export function checkNewNamespace(namespace: readonly string[]): readonly string[] {
+  return typed(() => namespace.map(part => checkNewComponent(part)))
+}
+
+/** Makes what is missing of it, those above it first. */
+export async function makeNamespaces(store: Datastore, namespace: readonly string[]): Promise<void> {
+  for (let depth = 1; depth <= checkNewNamespace(namespace).length; depth++) {
+    await store.createNamespace(namespace.slice(0, depth)).catch((error: unknown) => {
+      if (!(error instanceof DatastoreError && error.code === 'NAMESPACE_EXISTS')) throw error
+    })
+  }
+}
 
 /** Not $LOCKTABLE: that is what `locktable run` tells its command of its own table, which has other spaces. */
 function storeTablePath({ table }: TableOptions): string {
