@@ -20,6 +20,8 @@ export interface SoakOptions {
   readonly names: number
   readonly slots: number
   readonly seed: number
+  /** It goes on until so many were killed, even if the time is up: on a machine that does something else the workers take long to start. Default: 0. */
+  readonly leastKills?: number
 }
 
 export interface SoakReport {
@@ -91,7 +93,8 @@ class Crew {
   async run(): Promise<void> {
     for (let i = 0; i < this.#options.workers; i++) this.#start()
     const end = performance.now() + this.#options.seconds * 1000
-    while (performance.now() < end && this.faults.length === 0) {
+    const { leastKills = 0 } = this.#options
+    while ((performance.now() < end || this.counts.kills < leastKills) && this.faults.length === 0) {
       await new Promise(resolve => setTimeout(resolve, 10 + this.#random() * 120)) // the moment of the next blow is what is random here
       this.#strike()
       this.faults.push(...(await broken(this.#table)))

@@ -34,6 +34,8 @@ export interface FuzzOptions {
   readonly seconds: number
   readonly seed: number
   readonly workers: number
+  /** It goes on until so many are done, even if the time is up: on a machine that does something else the processes take long to start. Default: 0. */
+  readonly leastExecutions?: number | undefined
   /** This execution alone. */
   readonly only?: number | undefined
 }
@@ -84,7 +86,8 @@ class Campaign {
   }
 
   get #isOver(): boolean {
-    return performance.now() >= this.#end || this.report.faults.length >= 10
+    const { leastExecutions = 0 } = this.#options
+    return (performance.now() >= this.#end && this.report.executions >= leastExecutions) || this.report.faults.length >= 10
   }
 
   /** One process after the other, until the time is up. */
