@@ -123,6 +123,7 @@ const datastoreLayers = [
   ['tree/restore', below],
   ['transfer', ['crypt', 'manifest', 'names']],
   ['meter', ['transfer']],
+  ['device', []],
   ['source', below],
   ['high-level', below],
   ['restore', below],

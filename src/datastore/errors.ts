@@ -56,6 +56,7 @@ export type SourceErrorCode =
   | 'SOURCE_IO' // what is to be backed up cannot be read
   | 'SOURCE_WRONG' // it cannot be backed up in that way: an empty image, a blob too large, a directory that is none
   | 'TARGET_IO' // the place to restore to cannot be written
+  | 'TARGET_TOO_SMALL' // a device with fewer bytes than the archive; nothing was written
   | 'TARGET_NOT_EMPTY' // a tree is restored into an empty directory
   | 'SOURCE_CHANGED' // what is backed up was made shorter while it was read
 

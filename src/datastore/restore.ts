@@ -7,6 +7,7 @@ import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import type { ChunkIndex } from './chunk-index.js'
 import type { Datastore } from './datastore.js'
+import { blockDeviceBytes } from './device.js'
 import { DatastoreError } from './errors.js'
 import { checkSignature } from './manifest.js'
 import { Meter } from './meter.js'
@@ -27,8 +28,8 @@ interface Context {
 /**
  * Restores one archive; nobody can remove the snapshot meanwhile.
  *
- * A file is replaced when all of it is there, and is sparse where the data is zeros. A directory gets what is in a .tar archive. After an
- * error, or `signal`, a file is as it was before; a directory, device or stream has what was restored until then.
+ * A file is replaced when all of it is there, and is sparse where the data is zeros. Where the file is a pipe or a terminal, it gets the bytes one
+ * after the other, as a stream does. A directory gets what is in a .tar archive; set-id bits only with the owner that they are of. After an error, or `signal`, a file is as it was before; a directory, device or stream has what was restored until then.
  *
  * @param archive  With its extension, as `etc.tar.didx`.
  * @throws {DatastoreError} `SNAPSHOT_MISSING`, `ARCHIVE_…`, `CHUNK_…`, `KEY_…`, `SIGNATURE_WRONG`, `FORMAT_…`, `TARGET_…`, `LOCK_BUSY`
@@ -44,11 +45,30 @@ export async function restore(store: Datastore, snapshot: SnapshotName, archive:
     const listed = manifest.files.find(({ filename }) => filename === archive)
     if (listed === undefined) throw new DatastoreError('ARCHIVE_MISSING', `${formatSnapshot(snapshot)} has no ${archive}`, { path: archive })
     if (listed.cryptMode === 'encrypt' && key === undefined) throw new DatastoreError('KEY_MISSING', `${archive} is encrypted, and no key was given`, { path: archive })
-    await restoreArchive(archive, target, { store, reader, meter, options })
+    const context = { store, reader, meter, options }
+    if (target.kind === 'file' && await isSequential(target.path)) await restoreSequentially(archive, target.path, context)
+    else await restoreArchive(archive, target, context)
   } finally {
     reader.close()
   }
   return { bytes: meter.bytesRead, ...(target.kind === 'directory' ? { files: meter.files } : {}), seconds: meter.seconds, warnings: meter.warnings }
+}
+
+const isSequential = (path: string): Promise<boolean> => stat(path).then(info => info.isFIFO() || info.isCharacterDevice(), () => false)
+
+/** Into something that has no positions. */
+async function restoreSequentially(archive: string, path: string, context: Context): Promise<void> {
+  const file = await open(path, constants.O_WRONLY).catch((error: unknown) => {
+    throw targetError(error, path)
+  })
+  const stream = file.createWriteStream()
+  stream.on('error', () => undefined) // whoever writes is told, too
+  try {
+    await restoreArchive(archive, { kind: 'stream', stream }, context)
+    await new Promise<void>(resolve => stream.end(resolve))
+  } finally {
+    stream.destroy()
+  }
 }
 
 async function restoreArchive(archive: string, target: Target, context: Context): Promise<void> {
@@ -77,7 +97,8 @@ async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, o
   const unpackOptions = { pool, chunkPath: (digest: Uint8Array) => store.chunks.pathOf(digest), key: options.key, signal: options.signal }
   if (target.kind === 'file') {
     await replacing(target.path, async (file, isDevice) => {
-      if (!isDevice) await file.truncate(index.size)
+      if (isDevice) await checkRoom(file, target.path, index.size)
+      else await file.truncate(index.size)
       for await (const length of unpackToFile(index.entries(), file.fd, { ...unpackOptions, keepHoles: !isDevice })) meter.countChunk(length)
     })
     return
@@ -85,6 +106,12 @@ async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, o
   const bytes = counted(unpackStream(index.entries(), unpackOptions), meter)
   if (target.kind === 'stream') await writeTo(target.stream, bytes, options.signal)
   else await restoreTree(bytes, target.path, { pool, onProblem: meter.onProblem, onEntry: meter.onEntry })
+}
+
+/** Before the first byte: half an image on a device is worth nothing, and what was there is gone. */
+async function checkRoom(file: FileHandle, path: string, neededBytes: number): Promise<void> {
+  const bytes = await blockDeviceBytes(await file.stat())
+  if (bytes < neededBytes) throw new DatastoreError('TARGET_TOO_SMALL', `${path} has ${bytes} bytes, the archive ${neededBytes}`, { path })
 }
 
 async function* counted(source: AsyncIterable<Buffer>, meter: Meter): AsyncGenerator<Buffer, void, undefined> {
@@ -96,7 +123,7 @@ async function* counted(source: AsyncIterable<Buffer>, meter: Meter): AsyncGener
 
 /** Fills a device, or makes a new file that takes the place of the old one at the end. */
 async function replacing(path: string, fill: (file: FileHandle, isDevice: boolean) => Promise<void>): Promise<void> {
-  const isDevice = await stat(path).then(info => !info.isFile() && !info.isDirectory(), () => false)
+  const isDevice = await stat(path).then(info => info.isBlockDevice(), () => false)
   const made = isDevice ? path : `${path}.${randomBytes(6).toString('hex')}.tmp`
   try {
     const file = await open(made, isDevice ? constants.O_WRONLY : 'wx')

@@ -7,6 +7,7 @@ import { addAbortSignal } from 'node:stream'
 import type { BackupSession } from './backup.js'
 import { encodeBlob } from './blob.js'
 import type { CryptKey } from './crypt.js'
+import { blockDeviceBytes } from './device.js'
 import { DatastoreError } from './errors.js'
 import { MAX_BLOB_BYTES } from './format.js'
 import type { DynamicIndexWriter, FixedIndexWriter, WrittenArchive } from './index-writer.js'
@@ -71,10 +72,7 @@ async function openImage(path: string): Promise<FileHandle> {
 async function imageBytes(path: string, info: Stats): Promise<number> {
   if (info.isFile()) return info.size
   if (!info.isBlockDevice()) throw new DatastoreError('SOURCE_WRONG', `${path} is neither a file nor a block device`, { path })
-  // As glibc takes the two apart. The kernel counts in sectors of 512 bytes whatever the device has.
-  const [major, minor] = [(info.rdev >>> 8) & 0xfff, (info.rdev & 0xff) | ((info.rdev >>> 12) & ~0xff)]
-  const sectors = await readingSource(path, () => readFile(`/sys/dev/block/${major}:${minor}/size`, 'latin1'))
-  return Number(sectors) * 512
+  return await readingSource(path, () => blockDeviceBytes(info))
 }
 
 async function backUpBlob(path: string, name: string, { session, key, meter }: SourceContext): Promise<WrittenArchive> {

@@ -29,6 +29,7 @@ const STATUS_OF: Partial<Readonly<Record<DatastoreErrorCode, number>>> = {
   SOURCE_IO: EXIT.IO,
   SOURCE_CHANGED: EXIT.IO,
   TARGET_IO: EXIT.IO,
+  TARGET_TOO_SMALL: EXIT.IO,
   TARGET_NOT_EMPTY: EXIT.CREATE,
 }
 

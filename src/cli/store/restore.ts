@@ -24,7 +24,7 @@ const HELP = `
 A .tar archive is unpacked into the directory TARGET, which is new or empty;
 with --raw, and to standard output, it stays a tar archive. Any other becomes
 the file, or fills the device, TARGET. Files are sparse where they were.
-Owners are restored by root alone.
+Owners are restored by root alone, set-id bits by root and their owner.
 
 Everything that is read is compared with its digest. Others can read the
 snapshot at the same time, nobody can remove it.
@@ -41,7 +41,7 @@ export function addRestore(store: Command): void {
     .description('Restores one archive of a snapshot.')
     .argument('<snapshot>', SNAPSHOT_ARGUMENT)
     .argument('<archive>', 'as it was called at the backup, like etc.tar')
-    .argument('<target>', 'a directory, a file, a device; -: standard output')
+    .argument('<target>', 'a directory, file, device, pipe; -: standard output')
     .option('--raw', 'do not unpack a .tar archive')
     .option('--overwrite', 'a file that exists')
     .option('-q, --quiet', 'no progress, no summary')

@@ -1,7 +1,8 @@
 /**
  * sources.ts: what is to be backed up, as it is typed: ARCHIVE:PATH. The archive's extension says how.
  */
-import { createReadStream, type Stats, statSync } from 'node:fs'
+import { accessSync, constants, createReadStream, fstatSync, readFileSync, readlinkSync, type Stats, statSync } from 'node:fs'
+import type { Readable } from 'node:stream'
 import { type ArchiveKind, archiveKind, MAX_BLOB_BYTES, type Source } from '../../datastore/index.js'
 import { EXIT, Refusal, UsageError } from '../exit-codes.js'
 import { size } from '../output.js'
@@ -40,14 +41,32 @@ export function sourcesOf(specs: readonly string[], { exclude, oneFileSystem = f
   const isForNone = !planned.some(({ kind }) => kind === 'directory')
   if (isForNone && (exclude.length > 0 || oneFileSystem)) throw new UsageError(`${oneFileSystem ? '--one-file-system' : '--exclude'} is of directories, and none is backed up`)
   return planned.map(({ name, path, kind }): Source => {
-    if (kind === 'stream') return { kind, name, stream: path === '-' ? process.stdin : createReadStream(path, { highWaterMark: 1024 * 1024 }) }
+    if (kind === 'stream') return { kind, name, stream: path === '-' ? standardInput() : fileStream(path) }
     return kind === 'directory' ? { kind, name, path, oneFileSystem, ...(exclude.length > 0 ? { exclude } : {}) } : { kind, name, path }
   })
+}
+
+function fileStream(path: string, fd?: number): Readable {
+  const stream = createReadStream(path, { highWaterMark: 1024 * 1024, ...(fd === undefined ? {} : { fd }) })
+  stream.on('error', () => undefined) // it may fail before its turn has come; whoever reads it then is told
+  return stream
+}
+
+/** Node takes a block device for nothing at all. */
+const standardInput = (): Readable => (fstatSync(0).isBlockDevice() ? fileStream('', 0) : process.stdin)
+
+/** Node puts /dev/null in its place, open for both directions; `< /dev/null`, which is an empty stream, is open for reading only. */
+function isInputClosed(): boolean {
+  if (readlinkSync('/proc/self/fd/0') !== '/dev/null') return false
+  const [, flags = '0'] = /^flags:\s*([0-7]+)$/m.exec(readFileSync('/proc/self/fdinfo/0', 'latin1')) ?? []
+  return (Number.parseInt(flags, 8) & constants.O_RDWR) !== 0
 }
 
 function kindOf({ name, path }: Typed): Source['kind'] {
   const extension = /\.([^.]+)$/.exec(name)?.[1] ?? ''
   if (path === '-') {
+    if (isInputClosed()) throw new UsageError(`${name} is to come from standard input, which is closed`)
+    if (fstatSync(0).isDirectory()) throw new UsageError(`${name} is to come from standard input, which is a directory`)
     if (process.stdin.isTTY) throw new UsageError(`${name} is to come from standard input, which is a terminal`)
     return 'stream'
   }
@@ -64,10 +83,13 @@ function kindOf({ name, path }: Typed): Source['kind'] {
 
 function look(path: string): Stats {
   try {
-    return statSync(path)
+    const stat = statSync(path)
+    accessSync(path, constants.R_OK)
+    return stat
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    throw code === 'ENOENT' ? new Refusal(`there is no ${path}`, EXIT.MISSING) : new Refusal(message, code === 'EACCES' ? EXIT.PERMISSION : EXIT.IO)
+    if (code === 'EACCES') throw new Refusal(`not allowed to read ${path}`, EXIT.PERMISSION)
+    throw code === 'ENOENT' ? new Refusal(`there is no ${path}`, EXIT.MISSING) : new Refusal(message, EXIT.IO)
   }
 }
 

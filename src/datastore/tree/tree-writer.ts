@@ -23,6 +23,9 @@ interface TreeWriterOptions {
 
 const NODE_TYPES = { fifo: constants.S_IFIFO, 'character-device': constants.S_IFCHR, 'block-device': constants.S_IFBLK } as const
 
+/** Bits of a mode. */
+const [SET_USER_ID, SET_GROUP_ID] = [0o4000, 0o2000]
+
 export class TreeWriter {
   /** A byte string, as all paths and names here. */
   readonly #root: string
@@ -123,8 +126,11 @@ export class TreeWriter {
     return name === '.' ? this.#root : `${this.#root}/${name}`
   }
 
+  /** A set-id bit is meant for the owner it was set by: another one would lend all others his own rights. */
   #attributesOf({ mode, uid, gid, time }: TreeEntry): Attributes {
-    return { mode, owner: this.#isRoot ? { uid, gid } : undefined, time }
+    if (this.#isRoot) return { mode, owner: { uid, gid }, time }
+    const lent = (uid === process.geteuid?.() ? 0 : SET_USER_ID) | (gid === process.getegid?.() ? 0 : SET_GROUP_ID)
+    return { mode: mode & ~lent, owner: undefined, time }
   }
 
   #attempt(path: string, action: () => void): void {
