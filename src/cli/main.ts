@@ -51,7 +51,8 @@ The table is the file named by --table, else by $LOCKTABLE, else
 // Whoever reads us may have seen enough (`locktable status | head -1`).
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(process.exitCode ?? EXIT.OK)
-  throw error
+  complain(`cannot write to standard output: ${error.message}`)
+  process.exit(EXIT.IO)
 })
 
 try {
