@@ -38,13 +38,17 @@ Napi::Value fileSeek(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(found));
 }
 
-/** (path, seconds, nanoseconds): the time of the last change and of the last access; of a link itself. */
+/** (path or fd, seconds, nanoseconds): the time of the last change and of the last access; with a path, of a link itself. */
 Napi::Value fileSetTime(const Napi::CallbackInfo& info) {
-  const std::string path = readTextOrBytes(info, 0, "path");
   timespec time{};
   time.tv_sec = static_cast<time_t>(readInteger(info, 1, "seconds", -kMaxSafe, kMaxSafe));
   time.tv_nsec = static_cast<long>(readInteger(info, 2, "nanoseconds", 0, 999999999));
   const timespec times[2] = {time, time};
+  if (info[0].IsNumber()) {
+    if (futimens(static_cast<int>(readInteger(info, 0, "fd", 0, INT32_MAX)), times) != 0) throwErrno(info.Env(), errno, "futimens");
+    return info.Env().Undefined();
+  }
+  const std::string path = readTextOrBytes(info, 0, "path");
   if (utimensat(AT_FDCWD, path.c_str(), times, AT_SYMLINK_NOFOLLOW) != 0) throwErrno(info.Env(), errno, "utimensat", path);
   return info.Env().Undefined();
 }

@@ -5,7 +5,7 @@ import { loadNative } from '../lock/native.js'
 
 interface FileCalls {
   fileSeek(fd: number, offset: number, wantHole: boolean): number
-  fileSetTime(path: string | Buffer, seconds: number, nanoseconds: number): void
+  fileSetTime(file: string | Buffer | number, seconds: number, nanoseconds: number): void
   fileMakeNode(path: string | Buffer, mode: number, major: number, minor: number): void
 }
 
@@ -32,9 +32,9 @@ function seek(fd: number, offset: number, wantHole: boolean): number | undefined
   }
 }
 
-/** Sets the times of modification and access, of a symbolic link itself. Node's own calls round to some hundred nanoseconds. */
-export function setTime(path: string | Buffer, time: { readonly seconds: number; readonly nanoseconds: number }): void {
-  calls().fileSetTime(path, time.seconds, time.nanoseconds)
+/** Sets the times of modification and access of an open file, or of what has a path: of a symbolic link itself. Node's own calls round to some hundred nanoseconds. */
+export function setTime(file: string | Buffer | number, time: { readonly seconds: number; readonly nanoseconds: number }): void {
+  calls().fileSetTime(file, time.seconds, time.nanoseconds)
 }
 
 /** mknod(2): `mode` has the type's bits. */

@@ -13,7 +13,7 @@ import { checkSignature } from './manifest.js'
 import { Meter } from './meter.js'
 import { archiveKind, formatSnapshot, type SnapshotName } from './names.js'
 import { WorkerPool } from './pipeline/pool.js'
-import { unpackStream, unpackToFile } from './pipeline/unpack.js'
+import { unpackSlabs, unpackStream, unpackToFile } from './pipeline/unpack.js'
 import type { ReaderSession } from './reader.js'
 import { checkTransfer, type RestoreReport, type Target, TRANSFER_KEYS, type TransferOptions } from './transfer.js'
 import { restoreTree } from './tree/restore.js'
@@ -103,9 +103,8 @@ async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, o
     })
     return
   }
-  const bytes = counted(unpackStream(index.entries(), unpackOptions), meter)
-  if (target.kind === 'stream') await writeTo(target.stream, bytes, options.signal)
-  else await restoreTree(bytes, target.path, { pool, onProblem: meter.onProblem, onEntry: meter.onEntry })
+  if (target.kind === 'stream') await writeTo(target.stream, counted(unpackStream(index.entries(), unpackOptions), meter), options.signal)
+  else await restoreTree(counted(unpackSlabs(index.entries(), unpackOptions), meter), target.path, { pool, onProblem: meter.onProblem, onEntry: meter.onEntry })
 }
 
 /** Before the first byte: half an image on a device is worth nothing, and what was there is gone. */
@@ -114,10 +113,10 @@ async function checkRoom(file: FileHandle, path: string, neededBytes: number): P
   if (bytes < neededBytes) throw new DatastoreError('TARGET_TOO_SMALL', `${path} has ${bytes} bytes, the archive ${neededBytes}`, { path })
 }
 
-async function* counted(source: AsyncIterable<Buffer>, meter: Meter): AsyncGenerator<Buffer, void, undefined> {
-  for await (const bytes of source) {
-    yield bytes
-    meter.countChunk(bytes.length)
+async function* counted<T extends { readonly length: number }>(source: AsyncIterable<T>, meter: Meter): AsyncGenerator<T, void, undefined> {
+  for await (const part of source) {
+    yield part
+    meter.countChunk(part.length)
   }
 }
 

@@ -32,6 +32,12 @@ export class Slab {
   }
 }
 
+/** The first bytes of a slab. Who gets it releases it. */
+export interface SlabPart {
+  readonly slab: Slab
+  readonly length: number
+}
+
 export class SlabPool {
   readonly #bytes: number
   readonly #free: Slab[] = []

@@ -6,7 +6,7 @@ import type { CryptKey } from '../crypt.js'
 import { sha256 } from '../digest.js'
 import { mapOrdered } from './ordered.js'
 import type { WorkerPool } from './pool.js'
-import { SlabPool, Slab } from './slabs.js'
+import { Slab, type SlabPart, SlabPool } from './slabs.js'
 
 export interface UnpackOptions {
   readonly pool: WorkerPool
@@ -40,20 +40,28 @@ export async function* unpackToFile(
   })
 }
 
-/** The plain bytes of a stream, chunk by chunk. A chunk's memory is used again when the next one is asked for. */
-export async function* unpackStream(entries: Iterable<IndexEntry>, options: UnpackOptions): AsyncGenerator<Buffer, void, undefined> {
+/**
+ * The plain bytes of a stream, a chunk in each slab; all of it can be in use at once that the threads keep up with.
+ *
+ * Whoever gets a slab releases it. Those that are not released are what bounds the memory.
+ */
+export async function* unpackSlabs(entries: Iterable<IndexEntry>, options: UnpackOptions): AsyncGenerator<SlabPart, void, undefined> {
   const { pool, chunkPath, signal } = options
   const key = options.key?.exportKey()
   const limit = pool.threadCount + 1
-  const slabs = new SlabPool(limit + 1, SLAB_BYTES)
-  const unpacked = mapOrdered(entries, limit, async ({ start, end, digest }) => {
+  const slabs = new SlabPool(2 * limit, SLAB_BYTES)
+  yield* mapOrdered(entries, limit, async ({ start, end, digest }) => {
     signal?.throwIfAborted()
     const length = end - start
     const slab = length <= SLAB_BYTES ? await slabs.acquire() : new Slab(length, () => undefined).retain()
     await pool.run({ kind: 'unpack', path: chunkPath(digest), digest, length, key, target: slab.part(0, length), keepHoles: false })
     return { slab, length }
   })
-  for await (const { slab, length } of unpacked) {
+}
+
+/** The plain bytes of a stream, chunk by chunk. A chunk's memory is used again when the next one is asked for. */
+export async function* unpackStream(entries: Iterable<IndexEntry>, options: UnpackOptions): AsyncGenerator<Buffer, void, undefined> {
+  for await (const { slab, length } of unpackSlabs(entries, options)) {
     yield slab.bytes(0, length)
     slab.release()
   }

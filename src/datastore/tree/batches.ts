@@ -1,114 +1,156 @@
 /**
- * batches.ts: files on their way to the threads that write them. Contents are copied into shared memory; when a slab is full, its files
- * are one job. A file that does not fit into one slab is made by the job that has its beginning, and its other jobs wait for that one.
+ * batches.ts: files on their way to the threads that write them. Contents stay where the threads have put them when they unpacked the
+ * chunks; a job says which files are made of which bytes. Small files go many to a job. A file that is in several chunks, or that has
+ * holes, is opened here, its pieces are written by any thread in any order, and it gets its attributes when the last one is written.
  */
+import { closeSync } from 'node:fs'
 import type { WorkerPool } from '../pipeline/pool.js'
-import { type Slab, SlabPool } from '../pipeline/slabs.js'
-import type { Attributes, FileToWrite } from './write.js'
+import type { Slab } from '../pipeline/slabs.js'
+import { type Attributes, createFile, setAttributes, setLength, type WriteJob } from './write.js'
 
-const SLAB_BYTES = 4 * 2 ** 20
-/** So many empty or small files make a job, however little they have. */
-const MAX_FILES = 256
+/** Enough that a job is worth the message, few enough that all threads have something to do. */
+const JOB_BYTES = 2 ** 20
+const JOB_FILES = 128
 
-interface OpenFile {
-  write(bytes: Uint8Array, offset: number): Promise<void>
-  /** `incomplete`: parts of it are written by several jobs, and its attributes are still to be set. */
-  end(): 'complete' | 'incomplete'
+/** A file that is opened here. */
+class OpenFile {
+  readonly fd: number
+  readonly #attributes: Attributes
+  #jobs = 0
+  #isEnded = false
+
+  constructor(path: string, length: number | undefined, attributes: Attributes) {
+    this.#attributes = attributes
+    this.fd = createFile(path)
+    if (length !== undefined) setLength(this.fd, length)
+  }
+
+  enter(): void {
+    this.#jobs++
+  }
+
+  leave(): void {
+    this.#jobs--
+    this.#closeIfDone()
+  }
+
+  /** There are no more pieces. */
+  end(): void {
+    this.#isEnded = true
+    this.#closeIfDone()
+  }
+
+  #closeIfDone(): void {
+    if (!this.#isEnded || this.#jobs > 0) return
+    const { mode, owner, time } = this.#attributes
+    try {
+      setAttributes(this.fd, mode, owner?.uid ?? -1, owner?.gid ?? -1, time.seconds, time.nanoseconds)
+    } finally {
+      closeSync(this.fd)
+    }
+  }
+}
+
+class Batch {
+  readonly names: string[] = []
+  readonly files: number[] = []
+  readonly pieces: number[] = []
+  readonly open = new Set<OpenFile>()
+  bytes = 0
 }
 
 export class FileBatches {
   readonly #pool: WorkerPool
-  readonly #slabs: SlabPool
+  readonly #root: string
   readonly #jobs = new Set<Promise<void>>()
   #slab: Slab | undefined
-  /** Of the slab: to make one for each file takes longer than to copy most files. */
-  #bytes: Uint8Array = Buffer.alloc(0)
-  #used = 0
-  #files: FileToWrite[] = []
-  /** What the files of the batch wait for: the job that makes the one that continues in it. */
-  #after: Promise<void> = Promise.resolve()
+  #batch = new Batch()
+  #file: OpenFile | undefined
   #failure: { readonly error: unknown } | undefined
 
-  constructor(pool: WorkerPool) {
+  constructor(pool: WorkerPool, root: string) {
     this.#pool = pool
-    this.#slabs = new SlabPool(2 * pool.threadCount + 2, SLAB_BYTES)
+    this.#root = root
   }
 
-  async begin(path: string, size: number, attributes: Attributes): Promise<OpenFile> {
-    if (this.#files.length >= MAX_FILES) void this.#send()
-    let create: number | undefined = size
-    let pieces: { from: number; to: number; offset: number }[] = []
-    let isWhole = true
-    const cut = (attributesNow: Attributes | undefined): void => {
-      this.#files.push({ path, create, pieces, attributes: attributesNow })
-      create = undefined
-      pieces = []
+  /** Ranges are of this slab from now on. It is retained until everything from it is written. */
+  use(slab: Slab | undefined): void {
+    this.#send()
+    this.#slab = slab
+  }
+
+  /** A file all of which is in the slab. Throws what has failed before. */
+  add(name: string, from: number, to: number, { mode, owner, time }: Attributes): void {
+    this.#check()
+    const batch = this.#batch
+    batch.names.push(name)
+    batch.files.push(from, to, mode, owner?.uid ?? -1, owner?.gid ?? -1, time.seconds, time.nanoseconds)
+    batch.bytes += to - from
+    if (batch.bytes >= JOB_BYTES || batch.names.length >= JOB_FILES) this.#send()
+  }
+
+  /** A file of which `write` gives the pieces. With `length` it is that long, whatever the pieces are. */
+  begin(name: string, length: number | undefined, attributes: Attributes): void {
+    this.#check()
+    this.#file = new OpenFile(`${this.#root}/${name}`, length, attributes)
+  }
+
+  write(from: number, to: number, offset: number): void {
+    const file = this.#file!
+    const batch = this.#batch
+    if (!batch.open.has(file)) {
+      batch.open.add(file)
+      file.enter()
     }
-    return {
-      write: async (bytes, offset) => {
-        for (let at = 0; at < bytes.length; ) {
-          if (this.#used === SLAB_BYTES) {
-            isWhole = false
-            const isFirst = create !== undefined
-            cut(undefined)
-            const sent = this.#send()
-            if (isFirst) this.#after = sent
-          }
-          if (this.#slab === undefined) await this.#acquire()
-          if (this.#failure !== undefined) throw this.#failure.error
-          const count = Math.min(bytes.length - at, SLAB_BYTES - this.#used)
-          this.#bytes.set(count === bytes.length ? bytes : bytes.subarray(at, at + count), this.#used)
-          pieces.push({ from: this.#used, to: this.#used + count, offset: offset + at })
-          this.#used += count
-          at += count
-        }
-      },
-      end: () => {
-        cut(isWhole ? attributes : undefined)
-        return isWhole ? 'complete' : 'incomplete'
-      },
-    }
+    batch.pieces.push(file.fd, from, to, offset)
+    batch.bytes += to - from
+    if (batch.bytes >= JOB_BYTES) this.#send()
   }
 
-  async #acquire(): Promise<void> {
-    this.#slab = await this.#slabs.acquire()
-    this.#bytes = this.#slab.bytes(0, SLAB_BYTES)
+  end(): void {
+    const file = this.#file
+    this.#file = undefined
+    file?.end()
   }
 
-  /** Waits until everything is written. */
+  /** Waits until everything is written, whether it fails or not. */
   async flush(): Promise<void> {
-    void this.#send()
+    this.#send()
+    this.end()
     await Promise.all(this.#jobs)
+    this.#check()
+  }
+
+  #check(): void {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
-  #send(): Promise<void> {
-    const slab = this.#slab
-    const files = this.#files
-    this.#slab = undefined
-    this.#used = 0
-    this.#files = []
-    if (files.length === 0) {
-      slab?.release()
-      return Promise.resolve()
-    }
-    const job = this.#run(files, slab, this.#after)
+  #send(): void {
+    const batch = this.#batch
+    if (batch.files.length === 0 && batch.pieces.length === 0) return
+    this.#batch = new Batch()
+    const slab = this.#slab!.retain()
+    const job = this.#run(batch, slab).finally(() => {
+      slab.release()
+      this.#jobs.delete(job)
+    })
     this.#jobs.add(job)
-    void job.then(() => this.#jobs.delete(job))
-    return job
   }
 
   /** Never rejects: the failure is for the next who asks. */
-  async #run(files: readonly FileToWrite[], slab: Slab | undefined, after: Promise<void>): Promise<void> {
+  async #run({ names, files, pieces, open }: Batch, { buffer }: Slab): Promise<void> {
+    const job: WriteJob = { kind: 'write', buffer, root: this.#root, names: names.join('\0'), files: Float64Array.from(files), pieces: Float64Array.from(pieces) }
     try {
-      if (files[0]!.create === undefined) await after
-      await this.#pool.run({ kind: 'write', buffer: slab?.buffer ?? EMPTY, files })
+      await this.#pool.run(job)
     } catch (error) {
       this.#failure ??= { error }
-    } finally {
-      slab?.release()
+    }
+    for (const file of open) {
+      try {
+        file.leave()
+      } catch (error) {
+        this.#failure ??= { error }
+      }
     }
   }
 }
-
-const EMPTY = new SharedArrayBuffer(0)

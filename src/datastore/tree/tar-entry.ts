@@ -1,35 +1,103 @@
 /**
- * tar-entry.ts: from the header of an entry, as tar-stream reads it with names in latin1, back to what the entry is.
+ * tar-entry.ts: from the header of an entry, and from what stood before it in the archive, back to what the entry is. Pure.
  */
 import { posix } from 'node:path'
-import type { Header } from 'tar-stream'
-import { byteString } from './byte-path.js'
-import { type Extent, type FileTime, paddingOf, type TreeEntry, type TreeType } from './tar-header.js'
+import { checkMap, mapOfRecords, type SparseMap } from './sparse-map.js'
+import { damaged, decodePositive, type TarBlock } from './tar-block.js'
+import type { FileTime, TreeEntry, TreeType } from './tar-header.js'
 
-export interface ArchivedEntry extends TreeEntry {
-  /** The contents begin with a map of the data. */
-  readonly isSparse: boolean
+export interface ArchivedEntry extends Omit<TreeEntry, 'extents'> {
+  /** Bytes that follow in the archive, without a map before them; a type that has none has 0. */
+  readonly dataBytes: number
+  /** Where in the file they belong; undefined: all of them at its beginning. */
+  readonly map: SparseMap | undefined
 }
 
-const TYPES: ReadonlySet<string> = new Set<TreeType>(['file', 'directory', 'symlink', 'link', 'fifo', 'character-device', 'block-device'])
+/** What the entries before a header say about the one that has it. */
+export interface Extras {
+  readonly pax: ReadonlyMap<string, string>
+  /** The values of records of sparse maps, which repeat: offset and length in turn. */
+  readonly pieces: readonly string[]
+  readonly name: string | undefined
+  readonly target: string | undefined
+}
 
-/** Undefined: of no type that we know. `extents` of a sparse file are not known yet. */
-export function decodeHeader(header: Header): ArchivedEntry | undefined {
-  const pax = (header.pax ?? {}) as Readonly<Record<string, string>>
-  const type = header.type === 'contiguous-file' ? 'file' : header.type
-  if (type === null || !TYPES.has(type)) return undefined
-  const isSparse = pax['GNU.sparse.major'] === '1'
-  const textName = (isSparse ? pax['GNU.sparse.name'] : undefined) ?? pax['path']
-  const textTarget = pax['linkpath']
-  const stored = pax['mtime']
+const TYPES: ReadonlyMap<string, TreeType> = new Map([
+  ['0', 'file'], ['\0', 'file'], ['7', 'file'], ['S', 'file'], ['1', 'link'], ['2', 'symlink'],
+  ['3', 'character-device'], ['4', 'block-device'], ['5', 'directory'], ['6', 'fifo'],
+])
+/** The highest is none: it means that nothing is to be changed. */
+const MAX_ID = 2 ** 32 - 2
+
+/** What a header and its extras say, before the map of a sparse file is known that stands with the contents. */
+export interface DecodedEntry {
+  readonly entry: ArchivedEntry
+  /** Bytes until the next header, without padding. */
+  readonly storedBytes: number
+  /** The contents begin with a map. */
+  readonly beginsWithMap: boolean
+}
+
+/** Undefined: of no type that we know. `gnuMap`: of a sparse file in GNU tar's own format. */
+export function decodeEntry(block: TarBlock, extras: Extras, gnuMap: { readonly map: SparseMap; readonly size: number } | undefined): DecodedEntry | undefined {
+  const { pax } = extras
+  const version = pax.get('GNU.sparse.major')
+  if (version !== undefined && version !== '0' && (version !== '1' || pax.get('GNU.sparse.minor') !== '0')) throw damaged('it has a sparse file of a format that is not known')
+  const rawName = pax.get('GNU.sparse.name') ?? pax.get('path') ?? extras.name ?? block.name
+  const declared = TYPES.get(block.flag)
+  if (declared === undefined) return undefined
+  const type = declared === 'file' && rawName.endsWith('/') ? 'directory' : declared
+  const storedBytes = storedBytesOf(type, block, pax)
+  const beginsWithMap = version === '1' && type === 'file'
+  const map = type === 'file' && !beginsWithMap ? mapOf(extras, gnuMap?.map) : undefined
+  const dataBytes = type === 'file' ? storedBytes : 0
+  const size = type === 'file' ? sizeOf(pax, gnuMap?.size, map, dataBytes, beginsWithMap) : 0
+  const target = pax.get('linkpath') ?? extras.target ?? block.target
+  const time = pax.get('mtime')
+  if (target.includes('\0')) throw damaged('it has a link to a name with a NUL')
   return {
-    name: normalized(textName === undefined ? header.name : byteString(textName)), type, mode: header.mode & 0o7777, isSparse,
-    time: stored === undefined ? { seconds: Math.floor(header.mtime.getTime() / 1000), nanoseconds: 0 } : parseTime(stored),
-    uid: Number(pax['uid'] ?? header.uid), gid: Number(pax['gid'] ?? header.gid),
-    size: type === 'file' ? Number((isSparse ? pax['GNU.sparse.realsize'] : undefined) ?? header.size) : 0,
-    target: textTarget === undefined ? header.linkname ?? undefined : byteString(textTarget),
-    device: type.endsWith('device') ? { major: header.devmajor, minor: header.devminor } : undefined,
+    storedBytes, beginsWithMap,
+    entry: {
+      name: normalized(rawName), type, mode: block.mode & 0o7777, uid: idOf(pax.get('uid'), block.uid), gid: idOf(pax.get('gid'), block.gid),
+      time: time === undefined ? { seconds: block.seconds, nanoseconds: 0 } : parseTime(time),
+      size, dataBytes, map, target: type === 'link' || type === 'symlink' ? target : undefined, device: type.endsWith('device') ? block.device : undefined,
+    },
   }
+}
+
+/** With the map that was read from the contents. */
+export function withMap(entry: ArchivedEntry, map: SparseMap, dataBytes: number): ArchivedEntry {
+  return { ...entry, dataBytes, map: checkMap(map, entry.size, dataBytes) }
+}
+
+/** Links and directories have no contents, whatever their headers say: the size is that of something else. */
+function storedBytesOf(type: TreeType, block: TarBlock, pax: Extras['pax']): number {
+  if (type === 'link' || type === 'directory') return 0
+  const text = pax.get('size')
+  const size = text === undefined ? block.size : decodePositive(text, 'the size of a file')
+  if (size < 0) throw damaged('it has a file of a negative size')
+  return size
+}
+
+function mapOf({ pax, pieces }: Extras, gnuMap: SparseMap | undefined): SparseMap | undefined {
+  const text = pax.get('GNU.sparse.map')
+  if (text !== undefined) return mapOfRecords(text.split(','))
+  return pieces.length > 0 ? mapOfRecords(pieces) : gnuMap
+}
+
+function sizeOf(pax: Extras['pax'], gnuSize: number | undefined, map: SparseMap | undefined, dataBytes: number, beginsWithMap: boolean): number {
+  if (map === undefined && !beginsWithMap) return dataBytes
+  const text = pax.get('GNU.sparse.realsize') ?? pax.get('GNU.sparse.size')
+  const size = text === undefined ? gnuSize : decodePositive(text, 'the size of a sparse file')
+  if (size === undefined || size < 0) throw damaged('it has a sparse file without its size')
+  if (map !== undefined) checkMap(map, size, dataBytes)
+  return size
+}
+
+function idOf(text: string | undefined, id: number): number {
+  const value = text === undefined ? id : decodePositive(text, 'the owner of a file')
+  if (value < 0 || value > MAX_ID) throw damaged('it has an owner that is none')
+  return value
 }
 
 /** Without `./` and the slash that ends directories. */
@@ -37,25 +105,10 @@ export function normalized(name: string): string {
   return posix.normalize(name).replace(/\/$/, '') || '.'
 }
 
-/** Undefined: the map does not end in these bytes. */
-export function decodeSparseMap(bytes: Buffer): { readonly extents: readonly Extent[]; readonly mapBytes: number } | undefined {
-  const numbers: number[] = []
-  let at = 0
-  while (numbers.length === 0 || numbers.length < 1 + 2 * numbers[0]!) {
-    const end = bytes.indexOf(10, at)
-    if (end < 0) return undefined
-    numbers.push(Number(bytes.toString('latin1', at, end)))
-    if (!Number.isSafeInteger(numbers.at(-1)) || numbers.at(-1)! < 0) throw new RangeError('the map of a sparse file is damaged')
-    at = end + 1
-  }
-  const extents = Array.from({ length: numbers[0]! }, (_, i) => ({ offset: numbers[1 + 2 * i]!, length: numbers[2 + 2 * i]! }))
-  return { extents, mapBytes: at + paddingOf(at) }
-}
-
 export function parseTime(text: string): FileTime {
-  const match = /^(-?)(\d+)(?:\.(\d+))?$/.exec(text)
-  if (match === null) return { seconds: 0, nanoseconds: 0 }
-  const whole = Number(match[2])
+  const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text)
+  const whole = Number(match?.[2])
+  if (match === null || !Number.isSafeInteger(whole)) throw damaged(`it has ${JSON.stringify(text.slice(0, 40))} where a time belongs`)
   const fraction = Number((match[3] ?? '').slice(0, 9).padEnd(9, '0'))
   if (match[1] === '') return { seconds: whole, nanoseconds: fraction }
   return fraction === 0 ? { seconds: 0 - whole, nanoseconds: 0 } : { seconds: -whole - 1, nanoseconds: 1e9 - fraction }

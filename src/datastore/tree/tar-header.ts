@@ -5,8 +5,8 @@
  * Names are byte strings (byte-path.ts). A name that is no UTF-8 cannot stand in a pax record; it stands in the header itself, or if it is
  * too long, in the entry that GNU tar has for it.
  *
- * Archives are read with tar-stream (restore.ts). It cannot make these headers: it writes names as UTF-8 only, has a stream for an entry
- * where the contents here never come through JavaScript, and hands out a header only when the event loop has turned.
+ * Archives are read by tar-reader.ts. tar-stream cannot make these headers: it writes names as UTF-8 only, has a stream for an entry where
+ * the contents here never come through JavaScript, and hands out a header only when the event loop has turned.
  *
  * NOT KEPT  Extended attributes, ACLs, names of users and groups; the holes of a file whose name is no UTF-8.
  */

@@ -6,14 +6,16 @@
  */
 import { chmodSync, constants, lchownSync, linkSync, mkdirSync, symlinkSync } from 'node:fs'
 import { posix } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { DatastoreError } from '../errors.js'
 import { makeNode, setTime } from '../file-calls.js'
 import type { FileProblem } from '../pipeline/jobs.js'
 import type { WorkerPool } from '../pipeline/pool.js'
+import type { Slab } from '../pipeline/slabs.js'
 import { FileBatches } from './batches.js'
 import { byteString, onDisk, readable } from './byte-path.js'
-import { type ArchivedEntry, decodeSparseMap, normalized } from './tar-entry.js'
-import type { Extent, TreeEntry } from './tar-header.js'
+import type { SparseMap } from './sparse-map.js'
+import { type ArchivedEntry, normalized } from './tar-entry.js'
 import type { Attributes } from './write.js'
 
 interface TreeWriterOptions {
@@ -21,10 +23,27 @@ interface TreeWriterOptions {
   readonly onProblem?: ((problem: FileProblem) => void) | undefined
 }
 
+/** Of what is done at the end; then the event loop gets a turn. */
+const STEPS_PER_TURN = 256
+
 const NODE_TYPES = { fifo: constants.S_IFIFO, 'character-device': constants.S_IFCHR, 'block-device': constants.S_IFBLK } as const
 
 /** Bits of a mode. */
 const [SET_USER_ID, SET_GROUP_ID] = [0o4000, 0o2000]
+
+/** A file the contents of which are coming. */
+interface FileUnderWay {
+  readonly entry: ArchivedEntry
+  readonly map: SparseMap
+  readonly attributes: Attributes
+  /** It is not made by one job. */
+  isOpen: boolean
+  /** Bytes of contents so far. */
+  done: number
+  /** Where in the map they end, and how many bytes are in the pieces before. */
+  piece: number
+  pieceStart: number
+}
 
 export class TreeWriter {
   /** A byte string, as all paths and names here. */
@@ -34,30 +53,45 @@ export class TreeWriter {
   readonly #directories = new Set(['.'])
   /** Done when everything is written, last first: a directory's time after what is in it. */
   readonly #later: { readonly path: string; readonly attributes: Attributes }[] = []
-  readonly #links: TreeEntry[] = []
+  readonly #links: ArchivedEntry[] = []
+  #file: FileUnderWay | undefined
   readonly #isRoot = process.geteuid?.() === 0
 
   /** @param root  an empty directory */
   constructor(root: string, options: TreeWriterOptions) {
     this.#root = byteString(root)
     this.#options = options
-    this.#batches = new FileBatches(options.pool)
+    this.#batches = new FileBatches(options.pool, this.#root)
   }
 
-  add(entry: TreeEntry): void {
+  /** The contents of a file follow, if it has any. */
+  add(entry: ArchivedEntry): void {
     const path = this.#placeOf(entry.name)
-    if (entry.type === 'directory') this.#addDirectory(entry, path)
+    if (entry.type === 'file') this.#addFile(entry)
+    else if (entry.type === 'directory') this.#addDirectory(entry, path)
     else if (entry.type === 'link') this.#links.push(entry)
     else this.#attempt(path, () => this.#addSpecial(entry, path))
   }
 
-  #addDirectory(entry: TreeEntry, path: string): void {
+  #addFile(entry: ArchivedEntry): void {
+    const attributes = this.#attributesOf(entry)
+    const { name, size, dataBytes, map = [0, dataBytes] } = entry
+    if (dataBytes === size) {
+      if (size === 0) this.#batches.add(name, 0, 0, attributes)
+    } else {
+      this.#batches.begin(name, size, attributes)
+      if (dataBytes === 0) this.#batches.end()
+    }
+    this.#file = { entry, map, attributes, isOpen: dataBytes !== size, done: 0, piece: 0, pieceStart: 0 }
+  }
+
+  #addDirectory(entry: ArchivedEntry, path: string): void {
     if (!this.#directories.has(entry.name)) mkdirSync(onDisk(path), { mode: 0o700 })
     this.#directories.add(entry.name)
     this.#later.push({ path, attributes: this.#attributesOf(entry) })
   }
 
-  #addSpecial(entry: TreeEntry, path: string): void {
+  #addSpecial(entry: ArchivedEntry, path: string): void {
     const place = onDisk(path)
     const { owner, mode, time } = this.#attributesOf(entry)
     if (entry.type === 'symlink') symlinkSync(onDisk(entry.target ?? ''), place)
@@ -67,28 +101,39 @@ export class TreeWriter {
     setTime(place, time)
   }
 
-  /** Takes all of the content; it is written when `settle` has ended. */
-  async addFile(entry: ArchivedEntry, content: AsyncIterable<Uint8Array>): Promise<void> {
-    const path = this.#placeOf(entry.name)
-    const attributes = this.#attributesOf(entry)
-    const file = await this.#batches.begin(path, entry.size, attributes)
-    let extents: readonly Extent[] = [{ offset: 0, length: entry.size }]
-    let map: Buffer | undefined = entry.isSparse ? Buffer.alloc(0) : undefined
-    let at = 0 // bytes of data that were written
-    for await (let bytes of content) {
-      if (map !== undefined) {
-        map = Buffer.concat([map, bytes])
-        const decoded = decodeSparseMap(map)
-        if (decoded === undefined || map.length < decoded.mapBytes) continue
-        bytes = map.subarray(decoded.mapBytes)
-        extents = checkedExtents(decoded.extents, entry)
-        map = undefined
-      }
-      for (const { offset, part } of placed(extents, at, bytes)) await file.write(part, offset)
-      at += bytes.length
+  /** Ranges of contents are of this piece of the archive from now on. */
+  use(slab: Slab | undefined): void {
+    this.#batches.use(slab)
+  }
+
+  /** A range of the contents of the file that was added last; with the last one it is complete. */
+  addContent(from: number, to: number): void {
+    const file = this.#file!
+    const { entry, map, attributes, isOpen } = file
+    const end = file.done + to - from
+    if (!isOpen && end === entry.dataBytes) this.#batches.add(entry.name, from, to, attributes)
+    else {
+      if (!isOpen) this.#batches.begin(entry.name, undefined, attributes)
+      file.isOpen = true
+      this.#addPieces(file, map, from, to)
+      if (end === entry.dataBytes) this.#batches.end()
     }
-    if (map !== undefined) throw new RangeError('the map of a sparse file does not end')
-    if (file.end() === 'incomplete') this.#later.push({ path, attributes })
+    file.done = end
+  }
+
+  /** Bytes to where a map says that they belong. */
+  #addPieces(file: FileUnderWay, map: SparseMap, from: number, to: number): void {
+    for (let at = from, done = file.done; at < to; ) {
+      while (done >= file.pieceStart + map[file.piece + 1]!) {
+        file.pieceStart += map[file.piece + 1]!
+        file.piece += 2
+      }
+      const within = done - file.pieceStart
+      const count = Math.min(to - at, map[file.piece + 1]! - within)
+      this.#batches.write(at, at + count, map[file.piece]! + within)
+      at += count
+      done += count
+    }
   }
 
   /** Waits for the threads, whether they fail or not. */
@@ -97,11 +142,14 @@ export class TreeWriter {
   }
 
   /** What needs all files to be there. */
-  finish(): void {
+  async finish(): Promise<void> {
+    let count = 0
+    const turn = async (): Promise<void> => (++count % STEPS_PER_TURN === 0 ? setImmediate() : undefined)
     for (const link of this.#links) {
       const path = this.#placeOf(link.name)
       const target = this.#placeOf(normalized(link.target ?? ''))
       this.#attempt(path, () => linkSync(onDisk(target), onDisk(path)))
+      await turn()
     }
     for (const { path, attributes: { owner, mode, time } } of this.#later.reverse()) {
       const place = onDisk(path)
@@ -110,6 +158,7 @@ export class TreeWriter {
         chmodSync(place, mode)
         setTime(place, time)
       })
+      await turn()
     }
   }
 
@@ -127,7 +176,7 @@ export class TreeWriter {
   }
 
   /** A set-id bit is meant for the owner it was set by: another one would lend all others his own rights. */
-  #attributesOf({ mode, uid, gid, time }: TreeEntry): Attributes {
+  #attributesOf({ mode, uid, gid, time }: ArchivedEntry): Attributes {
     if (this.#isRoot) return { mode, owner: { uid, gid }, time }
     const lent = (uid === process.geteuid?.() ? 0 : SET_USER_ID) | (gid === process.getegid?.() ? 0 : SET_GROUP_ID)
     return { mode: mode & ~lent, owner: undefined, time }
@@ -139,21 +188,5 @@ export class TreeWriter {
     } catch (error) {
       this.#options.onProblem?.({ path: readable(path), message: (error as Error).message })
     }
-  }
-}
-
-function checkedExtents(extents: readonly Extent[], { size }: TreeEntry): readonly Extent[] {
-  if (extents.some(({ offset, length }) => offset + length > size)) throw new RangeError('the map of a sparse file goes beyond its end')
-  return extents
-}
-
-/** Where in the file some bytes belong, the data of which `at` bytes came before. */
-function* placed(extents: readonly Extent[], at: number, bytes: Uint8Array): Generator<{ readonly offset: number; readonly part: Uint8Array }> {
-  let start = 0
-  for (const { offset, length } of extents) {
-    const from = Math.max(at, start)
-    const to = Math.min(at + bytes.length, start + length)
-    if (from < to) yield { offset: offset + from - start, part: bytes.subarray(from - at, to - at) }
-    start += length
   }
 }

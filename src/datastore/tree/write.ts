@@ -1,5 +1,5 @@
 /**
- * write.ts: files of a tree that is restored, many at once. Runs in a thread of the pool.
+ * write.ts: files of a tree that is restored, many at once, from shared memory. Runs in a thread of the pool.
  */
 import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, openSync } from 'node:fs'
 import { setTime } from '../file-calls.js'
@@ -15,37 +15,58 @@ export interface Attributes {
   readonly time: FileTime
 }
 
-export interface FileToWrite {
-  /** A byte string. */
-  readonly path: string
-  /** Makes the file, of this size; undefined: a part of one that was made by an earlier job. */
-  readonly create: number | undefined
-  /** Where in the job's memory the bytes are, and where in the file they belong. */
-  readonly pieces: readonly { readonly from: number; readonly to: number; readonly offset: number }[]
-  /** Undefined: it gets them later. */
-  readonly attributes: Attributes | undefined
-}
-
+/**
+ * Names are byte strings. Numbers and names stand in one thing each, because a thread is sent two large things faster than many small ones.
+ */
 export interface WriteJob {
   readonly kind: 'write'
   readonly buffer: SharedArrayBuffer
-  readonly files: readonly FileToWrite[]
+  readonly root: string
+  /** Of files that are made, below the root, with a NUL between. */
+  readonly names: string
+  /** FILE_FIELDS for each name: where its bytes are and what it gets; uid -1: no owner. */
+  readonly files: Float64Array
+  /** PIECE_FIELDS for each: of files that are open. */
+  readonly pieces: Float64Array
 }
+
+/** from, to, mode, uid, gid, seconds, nanoseconds */
+export const FILE_FIELDS = 7
+/** fd, from, to, offset */
+export const PIECE_FIELDS = 4
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
-export function writeFiles({ buffer, files }: WriteJob): void {
+/** A new file, for its owner alone until it has its attributes. */
+export function createFile(path: string): number {
+  return openSync(onDisk(path), CREATE, 0o600)
+}
+
+/** Of an open file, when it has its contents. */
+export function setAttributes(fd: number, mode: number, uid: number, gid: number, seconds: number, nanoseconds: number): void {
+  if (uid >= 0) fchownSync(fd, uid, gid)
+  fchmodSync(fd, mode) // after the owner, which takes away setuid
+  setTime(fd, { seconds, nanoseconds })
+}
+
+export function writeFiles({ buffer, root, names, files, pieces }: WriteJob): void {
   const bytes = Buffer.from(buffer)
-  for (const { path, create, pieces, attributes } of files) {
-    const fd = openSync(onDisk(path), create === undefined ? constants.O_WRONLY | constants.O_NOFOLLOW : CREATE, 0o600)
+  for (let i = 0; i < pieces.length; i += PIECE_FIELDS) writeFully(pieces[i]!, bytes, pieces[i + 3]!, pieces[i + 1]!, pieces[i + 2]!)
+  if (files.length === 0) return
+  let i = 0
+  for (const name of names.split('\0')) {
+    const fd = createFile(`${root}/${name}`)
     try {
-      if (create !== undefined && pieces.reduce((end, { offset, from, to }) => Math.max(end, offset + to - from), 0) !== create) ftruncateSync(fd, create)
-      for (const { from, to, offset } of pieces) writeFully(fd, bytes, offset, from, to)
-      if (attributes?.owner !== undefined) fchownSync(fd, attributes.owner.uid, attributes.owner.gid)
-      if (attributes !== undefined) fchmodSync(fd, attributes.mode) // after the owner, which takes away setuid
+      writeFully(fd, bytes, 0, files[i]!, files[i + 1]!)
+      setAttributes(fd, files[i + 2]!, files[i + 3]!, files[i + 4]!, files[i + 5]!, files[i + 6]!)
     } finally {
       closeSync(fd)
     }
-    if (attributes !== undefined) setTime(onDisk(path), attributes.time)
+    i += FILE_FIELDS
   }
+}
+
+/** Of holes at its end, too. */
+export function setLength(fd: number, length: number): void {
+  ftruncateSync(fd, length)
 }

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Digest } from '../../../src/datastore/digest.js'
 import type { IndexEntry } from '../../../src/datastore/chunk-index.js'
+import { Slab, type SlabPart } from '../../../src/datastore/pipeline/slabs.js'
 import type { ChunkSink, PackedChunk } from '../../../src/datastore/pipeline/pack.js'
 
 export class FolderSink implements ChunkSink {
@@ -41,6 +42,15 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = []
   for await (const item of items) all.push(item)
   return all
+}
+
+/** Pieces of a stream, as they come from chunks: in shared memory. */
+export async function* inSlabs(pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>): AsyncGenerator<SlabPart> {
+  for await (const piece of pieces) {
+    const slab = new Slab(piece.length, () => undefined).retain()
+    slab.bytes(0, piece.length).set(piece)
+    yield { slab, length: piece.length }
+  }
 }
 
 export function entriesOf(chunks: readonly PackedChunk[]): IndexEntry[] {

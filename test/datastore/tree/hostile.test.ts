@@ -5,6 +5,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { WorkerPool } from '../../../src/datastore/pipeline/pool.js'
 import { restoreTree } from '../../../src/datastore/tree/restore.js'
 import { encodeHeader, paddingOf, TAR_END, type TreeEntry } from '../../../src/datastore/tree/tar-header.js'
+import { inSlabs } from '../pipeline/support.js'
 import { codeOf, temporaryDirectory } from '../store-support.js'
 
 const pool = new WorkerPool({ threads: 2 })
@@ -28,13 +29,9 @@ const file = (name: string, content = 'evil'): Buffer => Buffer.concat([entry(na
 const symlink = (name: string, to: string): Buffer => entry(name, 'symlink', { target: to })
 const link = (name: string, to: string): Buffer => entry(name, 'link', { target: to })
 
-async function* streamOf(parts: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  for (const part of parts) yield await Promise.resolve(part)
-}
-
 async function restored(...parts: readonly Uint8Array[]): Promise<{ readonly code: string; readonly problems: readonly string[] }> {
   const problems: string[] = []
-  const code = await codeOf(() => restoreTree(streamOf(parts), target, { pool, onProblem: ({ path }) => problems.push(path) }))
+  const code = await codeOf(() => restoreTree(inSlabs(parts), target, { pool, onProblem: ({ path }) => problems.push(path) }))
   return { code, problems }
 }
 
@@ -99,5 +96,5 @@ it('a source that fails is the error, not the archive', async () => {
     yield await Promise.resolve(file('first'))
     throw new TypeError('the source failed')
   }
-  await expect(restoreTree(failing(), target, { pool })).rejects.toThrow('the source failed')
+  await expect(restoreTree(inSlabs(failing()), target, { pool })).rejects.toThrow('the source failed')
 })

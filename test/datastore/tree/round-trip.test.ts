@@ -4,12 +4,11 @@ import { createCipheriv } from 'node:crypto'
 import { createServer } from 'node:net'
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { Readable } from 'node:stream'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { backUp, CryptKey, restore, type Source } from '../../../src/datastore/index.js'
 import { packPieces } from '../../../src/datastore/pipeline/dynamic.js'
 import { WorkerPool } from '../../../src/datastore/pipeline/pool.js'
-import { unpackStream } from '../../../src/datastore/pipeline/unpack.js'
+import { unpackSlabs } from '../../../src/datastore/pipeline/unpack.js'
 import { treePieces } from '../../../src/datastore/tree/read.js'
 import { restoreTree } from '../../../src/datastore/tree/restore.js'
 import { collect, entriesOf, FolderSink } from '../pipeline/support.js'
@@ -91,8 +90,7 @@ it('a file that changes while the tree is read is a warning, and in the archive'
   const sink = new FolderSink()
   const problems: string[] = []
   const chunks = await collect(packPieces(pieces, { pool, sink, onProblem: ({ path, message }) => problems.push(`${path.slice(from.length + 1)}: ${message.slice(0, 30)}`) }))
-  const stream = Readable.from(unpackStream(entriesOf(chunks), { pool, chunkPath: sink.chunkPath }), { objectMode: false })
-  await restoreTree(stream, target, { pool })
+  await restoreTree(unpackSlabs(entriesOf(chunks), { pool, chunkPath: sink.chunkPath }), target, { pool })
   sink.remove()
   await pool.close()
   expect(problems).toEqual(['grows: it changed while it was read', 'rewritten: it changed while it was read', 'shrinks: it was made shorter while it', 'vanishes: ENOENT: no such file or direct'].map(text => expect.stringContaining(text.slice(0, 30))))
