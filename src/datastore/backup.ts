@@ -118,6 +118,13 @@ export class BackupSession {
     return await this.#track(this.#chunks.insert(digest, plainBytes, encoded))
   }
 
+  /** A file of the previous snapshot as it is, unchecked; undefined: there is none. */
+  async readPrevious(filename: string): Promise<Buffer | undefined> {
+    this.#ensureOpen()
+    const path = this.previous && `${snapshotPath(this.previous.snapshot)}/${checkArchiveName(filename)}`
+    return path === undefined ? undefined : await this.#track(this.#store.files.read(inStore(this.#store, path)))
+  }
+
   /**
    * The index of an image.
    *
@@ -147,9 +154,9 @@ export class BackupSession {
   }
 
   async #baseOf(filename: string, size: number | undefined, chunkBytes: number, csum: Uint8Array): Promise<FixedIndex> {
-    const path = this.previous && `${snapshotPath(this.previous.snapshot)}/${filename}`
-    const raw = path && await this.#store.files.read(inStore(this.#store, path))
-    if (!raw) throw new DatastoreError('ARCHIVE_MISSING', `there is no previous ${filename} to reuse`, { path: filename })
+    const raw = await this.readPrevious(filename)
+    if (raw === undefined) throw new DatastoreError('ARCHIVE_MISSING', `there is no previous ${filename} to reuse`, { path: filename })
+    const path = `${snapshotPath(this.previous!.snapshot)}/${filename}`
     const base = decodeFixedIndex(raw, path)
     if (!base.csum.equals(csum) || base.size !== size || base.chunkBytes !== chunkBytes) throw new DatastoreError('INDEX_WRONG', `the previous ${filename} is not the one that is to be reused`, { path })
     return base

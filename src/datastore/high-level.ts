@@ -2,20 +2,21 @@
  * high-level.ts: whole backups and restores: the source is read, cut, hashed, compressed and encrypted on all cores (pipeline/), and goes
  * into a backup session, which holds all locks.
  */
-import { checkBoolean, checkInteger, checkString } from '../check.js'
+import { checkBoolean, checkInteger, checkOneOf, checkString } from '../check.js'
 import type { BackupSession } from './backup.js'
 import type { Datastore } from './datastore.js'
-import { createManifest, type Manifest, type ManifestFile, signManifest } from './manifest.js'
+import { createManifest, type CryptMode, type Manifest, type ManifestFile, signManifest } from './manifest.js'
 import { Meter } from './meter.js'
 import { checkArchiveName, type GroupName } from './names.js'
 import { WorkerPool } from './pipeline/pool.js'
-import { archiveNameOf, backUpSource, sizeOf } from './source.js'
+import { previousArchive } from './previous.js'
+import { archiveNameOf, backUpSource, catalogueOf, sizeOf } from './source.js'
 import { type BackupOptions, type BackupReport, checkTransfer, type Source, TRANSFER_KEYS } from './transfer.js'
 
 /**
  * Makes a snapshot of some sources.
  *
- * Chunks of the group's previous snapshot are neither compressed nor stored again. What cannot be read in a directory is a warning; all
+ * What the metadata shows to be as in the group's previous snapshot is not read; what is read and the same is neither compressed nor stored again. What cannot be read in a directory is a warning; all
  * else that fails, or `signal`, ends the backup, of which nothing is left then but chunks for the garbage collection.
  *
  * @throws {DatastoreError} `SOURCE_…`, and as Datastore.startBackup()
@@ -23,7 +24,7 @@ import { type BackupOptions, type BackupReport, checkTransfer, type Source, TRAN
  * for a directory of 700 MB in 54 000 files, whose chunks have up to 16 MiB.
  */
 export async function backUp(store: Datastore, group: GroupName, sources: readonly Source[], options: BackupOptions): Promise<BackupReport> {
-  const { owner, waitMs, signal, onProgress } = checkTransfer(options, [...TRANSFER_KEYS, 'owner', 'time', 'waitMs', 'sign', 'notes'])
+  const { owner, waitMs, signal, onProgress } = checkTransfer(options, [...TRANSFER_KEYS, 'owner', 'time', 'waitMs', 'sign', 'changeDetection', 'notes'])
   checkSources(sources, options)
   signal?.throwIfAborted()
   const meter = new Meter(onProgress)
@@ -33,23 +34,24 @@ export async function backUp(store: Datastore, group: GroupName, sources: readon
   try {
     const { files } = await fill(session, sources, options, meter)
     const { snapshot } = session
-    const { bytesRead, bytesStored, chunks, reusedChunks, seconds, warnings } = meter
-    return { snapshot, files, bytesRead, bytesStored, chunks, reusedChunks, seconds, warnings }
+    const { bytesRead, skippedBytes, bytesStored, chunks, reusedChunks, seconds, warnings, remarks } = meter
+    return { snapshot, files, bytesRead, skippedBytes, bytesStored, chunks, reusedChunks, seconds, warnings, remarks }
   } catch (error) {
     await session.abort()
     throw error
   }
 }
 
-async function fill(session: BackupSession, sources: readonly Source[], { key, sign = false, notes, signal }: BackupOptions, meter: Meter): Promise<Manifest> {
-  const isEncrypted = key !== undefined && !sign
+async function fill(session: BackupSession, sources: readonly Source[], { key, sign = false, notes, changeDetection, signal }: BackupOptions, meter: Meter): Promise<Manifest> {
+  const cryptMode: CryptMode = key === undefined ? 'none' : sign ? 'sign-only' : 'encrypt'
+  const previousOf = async (archive: string) => (changeDetection === 'data' ? undefined : await previousArchive(session, archive, { cryptMode, key, onUnusable: meter.onRemark }))
   const files: ManifestFile[] = []
   const pool = new WorkerPool()
   try {
     for (const source of sources) {
       signal?.throwIfAborted()
-      const written = await backUpSource(source, { session, pool, meter, signal, key: isEncrypted ? key : undefined })
-      files.push({ ...written, cryptMode: isEncrypted ? 'encrypt' : sign ? 'sign-only' : 'none' })
+      const written = await backUpSource(source, { session, pool, meter, signal, previousOf, key: cryptMode === 'encrypt' ? key : undefined })
+      files.push(...written.map(archive => ({ ...archive, cryptMode })))
     }
   } finally {
     await pool.close()
@@ -62,16 +64,19 @@ async function fill(session: BackupSession, sources: readonly Source[], { key, s
   return manifest
 }
 
-function checkSources(sources: readonly Source[], { key, time, sign, notes }: BackupOptions): void {
+function checkSources(sources: readonly Source[], { key, time, sign, changeDetection, notes }: BackupOptions): void {
   if (sources.length === 0) throw new RangeError('sources must have at least one element')
   const names = new Set<string>()
   for (const source of sources) {
-    const name = checkArchiveName(archiveNameOf(source))
-    if (names.has(name)) throw new RangeError(`sources has ${name} twice`)
-    names.add(name)
+    for (const name of [checkArchiveName(archiveNameOf(source)), catalogueOf(source)]) {
+      if (name === undefined) continue
+      if (names.has(name)) throw new RangeError(`sources has ${name} twice`)
+      names.add(name)
+    }
     if (source.kind === 'directory' && !source.name.endsWith('.tar')) throw new RangeError(`the name of a directory's archive must end with .tar, not be ${source.name}`)
   }
   if (time !== undefined) checkInteger(time, 'options.time', 1, Number.MAX_SAFE_INTEGER)
+  if (changeDetection !== undefined) checkOneOf(changeDetection, ['metadata', 'data'], 'options.changeDetection')
   if (notes !== undefined) checkString(notes, 'options.notes')
   if (sign !== undefined && checkBoolean(sign, 'options.sign') && key === undefined) throw new RangeError('options.sign needs options.key')
 }

@@ -3,6 +3,7 @@
  */
 export { type BlobKind, type BlobOptions, blobKind, checkBlob, decodeBlob, type DecodeBlobOptions, encodeBlob } from './blob.js'
 export { type Json, JsonFloat, type JsonObject } from './canonical-json.js'
+export { isCatalogue } from './catalogue.js'
 export type { ChunkIndex, IndexEntry, IndexIdentity } from './chunk-index.js'
 export { CryptKey, type Encrypted } from './crypt.js'
 export { type Digest, digestFromHex, digestToHex, sha256 } from './digest.js'

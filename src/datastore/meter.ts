@@ -5,6 +5,7 @@ const INTERVAL_MS = 100
 
 export class Meter {
   bytesRead = 0
+  skippedBytes = 0
   bytesStored = 0
   chunks = 0
   storedChunks = 0
@@ -12,6 +13,7 @@ export class Meter {
   totalBytes: number | undefined
   path: string | undefined
   readonly warnings: string[] = []
+  readonly remarks: string[] = []
   readonly #began = performance.now()
   readonly #onProgress: TransferOptions['onProgress']
   #phase: Progress['phase'] = 'list'
@@ -38,8 +40,9 @@ export class Meter {
     this.bytesStored += bytes
   }
 
-  countChunk(bytes: number): void {
+  countChunk(bytes: number, isRead = true): void {
     this.bytesRead += bytes
+    if (!isRead) this.skippedBytes += bytes
     this.chunks++
     this.#tell()
   }
@@ -63,12 +66,16 @@ export class Meter {
     this.warnings.push(`${path}: ${message}`)
   }
 
+  readonly onRemark = (text: string): void => {
+    this.remarks.push(text)
+  }
+
   #tell(): void {
     if (this.#onProgress === undefined) return
     const now = performance.now()
     if (now - this.#told < INTERVAL_MS) return
     this.#told = now
-    const { bytesRead, totalBytes, bytesStored, chunks, reusedChunks, path } = this
-    this.#onProgress({ phase: this.#phase, bytesRead, totalBytes, bytesStored, chunks, reusedChunks, path })
+    const { bytesRead, skippedBytes, totalBytes, bytesStored, chunks, reusedChunks, path } = this
+    this.#onProgress({ phase: this.#phase, bytesRead, skippedBytes, totalBytes, bytesStored, chunks, reusedChunks, path })
   }
 }

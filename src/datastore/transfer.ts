@@ -10,8 +10,10 @@ import type { SnapshotName } from './names.js'
 export interface Progress {
   /** `list`: nothing was read yet. `finish`: everything is written, and is made durable. */
   readonly phase: 'list' | 'data' | 'finish'
-  /** Plain bytes so far, holes included. */
+  /** Plain bytes so far, holes and `skippedBytes` included. */
   readonly bytesRead: number
+  /** Of `bytesRead`: what was not read, as it has not changed since the previous snapshot. */
+  readonly skippedBytes: number
   /** Of all sources; undefined: not known, or not yet. */
   readonly totalBytes: number | undefined
   /** Of new chunks, as they are stored. */
@@ -52,19 +54,30 @@ export interface BackupOptions extends TransferOptions {
   readonly waitMs?: number | undefined
   /** With the key, sign only. Default false: encrypt and sign. */
   readonly sign?: boolean | undefined
+  /**
+   * How to tell what has not changed since the group's previous snapshot. `metadata`, the default: of directories and images that are files, by
+   * path, type, mode, owner, size, holes, times of change, inode; what is the same is not read. `data`: everything is read. What `metadata` cannot see: catalogue.ts.
+   */
+  readonly changeDetection?: 'metadata' | 'data' | undefined
   readonly notes?: string | undefined
 }
 
 export interface BackupReport {
   readonly snapshot: SnapshotName
+  /** As in the manifest: catalogues too, `….catalog.blob`. */
   readonly files: readonly ManifestFile[]
+  /** Plain bytes, holes and `skippedBytes` included. */
   readonly bytesRead: number
+  /** Of `bytesRead`: what was not read, as it has not changed since the previous snapshot. */
+  readonly skippedBytes: number
   readonly bytesStored: number
   readonly chunks: number
   readonly reusedChunks: number
   readonly seconds: number
   /** What could not be read, or changed while it was read: a path and why, each. */
   readonly warnings: readonly string[]
+  /** Why an archive was read as a whole although the previous snapshot has it. */
+  readonly remarks: readonly string[]
 }
 
 export type Target =

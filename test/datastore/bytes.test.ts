@@ -116,8 +116,8 @@ describe.each<[string, Partial<BackupOptions>, boolean]>([
   })
 
   it('has the files that its manifest lists, and no others', () => {
-    expect(manifest.files.map(({ filename }) => filename).sort()).toEqual(['data.bin.didx', 'disk.img.fidx', 'vm.conf.blob'])
-    expect(readdirSync(directory).sort()).toEqual(['data.bin.didx', 'disk.img.fidx', 'index.json.blob', 'vm.conf.blob'])
+    expect(manifest.files.map(({ filename }) => filename).sort()).toEqual(['data.bin.didx', 'disk.img.catalog.blob', 'disk.img.fidx', 'vm.conf.blob'])
+    expect(readdirSync(directory).sort()).toEqual(['data.bin.didx', 'disk.img.catalog.blob', 'disk.img.fidx', 'index.json.blob', 'vm.conf.blob'])
     expect(new Set(manifest.files.map(file => file['crypt-mode']))).toEqual(new Set([isEncrypted ? 'encrypt' : key === undefined ? 'none' : 'sign-only']))
     expect(readFileSync(join(directory, '../owner'), 'utf8')).toBe(`${OWNER}\n`)
   })
@@ -146,6 +146,21 @@ describe.each<[string, Partial<BackupOptions>, boolean]>([
     expect(parts.map(part => part.length)).toEqual(ends.map((end, i) => end - (ends[i - 1] ?? 0)))
     expect(Buffer.concat(parts).equals(content[name === 'disk.img.fidx' ? 'disk.img' : 'data.bin'])).toBe(true)
     if (name === 'disk.img.fidx' && !isEncrypted) expect(digests[1]?.toString('hex')).toBe(ZERO_CHUNK)
+  })
+
+  it('the catalogue: of the index, as encrypted as that; one entry, and what is new is not trusted', () => {
+    const raw = readFileSync(join(directory, 'disk.img.catalog.blob'))
+    expect(manifest.files.find(({ filename }) => filename === 'disk.img.catalog.blob')).toMatchObject({ size: raw.length, csum: sha256(raw) })
+    const { plain, isEncrypted: isSecret } = openBlob(raw, key)
+    expect(isSecret).toBe(isEncrypted)
+    expect([plain.toString('hex', 0, 8), plain.readUInt32LE(8), plain.readUInt32LE(12), plain.length]).toEqual(['7d2209d06a592549', 1, 1, 64 + 22])
+    expect(plain.toString('hex', 16, 48)).toBe(readIndex(readFileSync(join(directory, 'disk.img.fidx'))).csum)
+    expect([Number(plain.readBigUInt64LE(48)), plain.readUIntLE(64, 6), plain.readBigUInt64LE(56)]).toEqual([content['disk.img'].length, content['disk.img'].length, 0n])
+    const { size, mtimeNs, ctimeNs, ino } = statSync(at('disk.img'), { bigint: true })
+    const identity = Buffer.alloc(16)
+    identity.writeBigInt64LE(ctimeNs)
+    identity.writeBigUInt64LE(ino, 8)
+    expect([sha256(identity, Buffer.from(`image ${size} ${mtimeNs}`)).slice(0, 32), '0'.repeat(32)]).toContain(plain.toString('hex', 70))
   })
 
   it('a blob: size and digest are those of the file as it is stored', () => {

@@ -6,6 +6,7 @@ import { createServer } from 'node:net'
 import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { until } from '../support/until.js'
 import { MAIN, start } from './support.js'
 import { inShop, newGroup, shop, store, storeJson } from './store-support.js'
 
@@ -63,7 +64,7 @@ describe('everything at once', () => {
     expect(first.out).toMatch(/^ {2}disk\.img\.fidx +40\.0 MiB$/m)
     expect(first.out).toMatch(/^read [\d.]+ MiB in [\d.]+ m?s \([\d.]+ [KMG]iB\/s\), \d+ chunks.*; stored [\d.]+ MiB$/m)
     const shown = await storeJson('show', `${group}/latest`)
-    expect(shown.files.map(({ filename }: { filename: string }) => filename).sort()).toEqual(['disk.img.fidx', 'dump.sql.didx', 'tree.tar.didx', 'vm.conf.blob'])
+    expect(shown.files.map(({ filename }: { filename: string }) => filename).sort()).toEqual(['disk.img.catalog.blob', 'disk.img.fidx', 'dump.sql.didx', 'tree.tar.catalog.blob', 'tree.tar.didx', 'vm.conf.blob'])
     expect(shown).toMatchObject({ notes: 'all of it', owner: `${userInfo().username}@pam`, encrypted: false, state: 'finished' })
 
     const restore = async (archive: string, target: string): Promise<void> => {
@@ -84,6 +85,26 @@ describe('everything at once', () => {
     expect(JSON.parse(second.out)).toMatchObject({ snapshot: `${group}/${time}`, warnings: [], namespace: '' })
     expect(JSON.parse(second.out).bytesStored).toBeLessThan(100) // the small file
     expect(await store('backup', '-g', group, '--time', '2098-01-01T00:00:00Z', `disk.img:${image()}`)).toMatchObject({ status: 73, err: expect.stringContaining(time) as string })
+    rmSync(work, { recursive: true })
+  })
+
+  test('what has not changed is not read, unless everything is to be; the summary says so', async () => {
+    const [group, work] = [newGroup(), scratch()]
+    writeFileSync(join(work, 'disk.img'), randomBytes(5 * MIB))
+    const old = statSync(join(work, 'disk.img')).ctimeMs + 2001
+    await until(() => Date.now() > old)
+    const spec = `disk.img:${join(work, 'disk.img')}`
+    await store('backup', '-qg', group, '--time', '2026-01-01T00:00:00Z', spec)
+    const second = await store('backup', '-g', group, '--time', '2026-01-01T00:00:01Z', spec)
+    expect(second).toMatchObject({ status: 0, err: '', out: expect.stringMatching(/^read 0 B in [\d.]+ m?s, not 5\.0 MiB that have not changed, 2 chunks, of which 2 were there; stored 0 B$/m) as string })
+    expect(second.out).not.toContain('catalog')
+    const third = await store('backup', '-g', group, '--time', '2026-01-01T00:00:02Z', '--json', '--change-detection', 'data', spec)
+    expect(JSON.parse(third.out)).toMatchObject({ bytesRead: 5 * MIB, skippedBytes: 0, remarks: [] })
+    const snapshot = join(shop.base, group, '2026-01-01T00:00:02Z')
+    rmSync(join(snapshot, 'disk.img.catalog.blob'))
+    const fourth = await store('backup', '-g', group, '--time', '2026-01-01T00:00:03Z', spec)
+    expect(fourth.out).toMatch(/^all of it was read: disk\.img\.fidx of .*: it has no catalogue$/m)
+    expect(fourth.out).toMatch(/^read 5\.0 MiB in /m)
     rmSync(work, { recursive: true })
   })
 

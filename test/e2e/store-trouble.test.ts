@@ -259,7 +259,7 @@ test.skipIf(!hasUnshare)('a full disk: it says so, no snapshot is made, and what
 })
 
 describe('the line of progress', () => {
-  const progress = { bytesRead: 300 * MIB, totalBytes: 1200 * MIB, bytesStored: 12 * MIB, chunks: 75, reusedChunks: 60, phase: 'data' as const }
+  const progress = { bytesRead: 300 * MIB, skippedBytes: 0, totalBytes: 1200 * MIB, bytesStored: 12 * MIB, chunks: 75, reusedChunks: 60, phase: 'data' as const }
   test.each([
     ['nothing yet', undefined, {}, 'starting'],
     ['everything is known', progress, {}, '[===---]  25 %  300 MiB of 1.2 GiB  50.0 MiB/s  18 s left  new 12.0 MiB'],
@@ -267,6 +267,7 @@ describe('the line of progress', () => {
     ['it stands still', progress, { eta: 'INF' }, '[===---]  25 %  300 MiB of 1.2 GiB  50.0 MiB/s  new 12.0 MiB'],
     ['no end is known', { ...progress, totalBytes: undefined }, {}, '300 MiB  50.0 MiB/s  new 12.0 MiB'],
     ['nothing is new', { ...progress, bytesStored: 0 }, {}, '[===---]  25 %  300 MiB of 1.2 GiB  50.0 MiB/s  18 s left'],
+    ['some is not read', { ...progress, skippedBytes: 100 * MIB }, {}, '[===---]  25 %  300 MiB of 1.2 GiB  50.0 MiB/s  18 s left  unchanged 100 MiB  new 12.0 MiB'],
     ['nothing to read', { ...progress, bytesRead: 0, totalBytes: 0, bytesStored: 0 }, { rate: 0 }, '[===---]  0 %  0 B of 0 B'],
     ['a file', { ...progress, totalBytes: undefined, path: `a/very/long/path/to/\x1b[31mfile-${'x'.repeat(20)}` }, {}, `300 MiB  50.0 MiB/s  new 12.0 MiB  …[31mfile-${'x'.repeat(20)}`],
     ['listing', { ...progress, phase: 'list' as const, path: 'usr/lib' }, {}, 'listing  usr/lib'],

@@ -4,7 +4,7 @@
 import { hostname, userInfo } from 'node:os'
 import { type Command, Option } from 'commander'
 import {
-  type BackupOptions, type BackupReport, backUp, checkAuthId, type CryptKey, type Datastore, digestToHex, formatNamespace, formatSnapshot, type GroupName, parseTime,
+  type BackupOptions, type BackupReport, backUp, checkAuthId, type CryptKey, type Datastore, digestToHex, formatNamespace, formatSnapshot, type GroupName, isCatalogue, parseTime,
   type Source, type SyncLevel,
 } from '../../datastore/index.js'
 import { EXIT, UsageError, exitHelp } from '../exit-codes.js'
@@ -26,6 +26,7 @@ interface Options extends StoreOptions, WaitOption, KeyOptions {
   readonly notes?: string
   readonly exclude: readonly string[]
   readonly oneFileSystem?: boolean
+  readonly changeDetection?: 'metadata' | 'data'
   /** Undefined: if there is a key. */
   readonly encrypt?: boolean
   readonly sign?: boolean
@@ -42,8 +43,10 @@ What is backed up, and how, the archive's extension says:
   data.bin:/var/data      any other: a file as a stream, cut by its content
   dump.sql:-              standard input
 
-Only what the store does not have is stored. Chunks of the group's previous
-snapshot are not even compressed again.
+Only what the store does not have is stored. Files of directories, and images
+that are files, are not even read if nothing about them has changed since the
+group's previous snapshot: path, mode, owner, size, times, inode. What that
+cannot see (a clock set back, say) --change-detection data finds: it reads all.
 
 With a key (--keyfile or $LOCKTABLE_KEYFILE) the backup is encrypted and signed;
 with --sign signed only; with --no-encrypt neither.
@@ -70,6 +73,7 @@ export function addBackup(store: Command): void {
     .option('--notes <text>', 'about the snapshot')
     .addOption(new Option('--exclude <pattern>', 'leave out of directories; may be repeated').argParser((text: string, before: readonly string[]) => [...before, text]).default([], 'nothing'))
     .option('--one-file-system', 'leave out what is mounted in directories')
+    .addOption(new Option('--change-detection <how>', 'what tells that a file is as it was').choices(['metadata', 'data']).default('metadata'))
     .option('--encrypt', 'fail if there is no key')
     .option('--no-encrypt', 'not even if there is a key')
     .option('--sign', 'sign with the key, do not encrypt')
@@ -86,8 +90,8 @@ async function backup(specs: readonly string[], options: Options): Promise<void>
   const group = groupOf(options.group ?? `host/${hostname()}`, options)
   const owner = typed(() => checkAuthId(options.owner ?? `${userInfo().username}@pam`))
   const { time } = options
-  const rest: Pick<BackupOptions, 'owner' | 'time' | 'notes' | 'waitMs'> = {
-    owner, ...waiting(options), ...(time === undefined ? {} : { time: typed(() => parseTime(time)) }), ...(options.notes ? { notes: options.notes } : {}),
+  const rest: Pick<BackupOptions, 'owner' | 'time' | 'notes' | 'waitMs' | 'changeDetection'> = {
+    owner, changeDetection: options.changeDetection, ...waiting(options), ...(time === undefined ? {} : { time: typed(() => parseTime(time)) }), ...(options.notes ? { notes: options.notes } : {}),
   }
   const sources = sourcesOf(specs, options)
   const key = await keyFor(options)
@@ -121,13 +125,26 @@ async function showingProgress(store: Datastore, group: GroupName, sources: read
   }
 }
 
-function textOf({ snapshot, files, bytesRead, bytesStored, chunks, reusedChunks, seconds }: BackupReport): string {
-  const reused = reusedChunks === 0 ? '' : `, of which ${reusedChunks} were there`
+function textOf({ snapshot, files, remarks, ...counts }: BackupReport): string {
+  const archives = files.filter(({ filename }) => !isCatalogue(filename))
   return [
     formatSnapshot(snapshot),
-    printTable([], files.map(({ filename, size: bytes, cryptMode }) => [`  ${filename}`, size(bytes), cryptMode === 'none' ? '' : cryptMode])),
-    `read ${size(bytesRead)} in ${duration(seconds * 1000)} (${size(bytesRead / Math.max(seconds, 0.001))}/s), ${chunks} ${chunks === 1 ? 'chunk' : 'chunks'}${reused}; stored ${size(bytesStored)}`,
+    printTable([], archives.map(({ filename, size: bytes, cryptMode }) => [`  ${filename}`, size(bytes), cryptMode === 'none' ? '' : cryptMode])),
+    ...remarks.map(remark => `all of it was read: ${visible(remark)}`),
+    countsText(counts),
   ].join('\n')
+}
+
+function countsText({ bytesRead, skippedBytes, bytesStored, chunks, reusedChunks, seconds }: Omit<BackupReport, 'snapshot' | 'files' | 'remarks' | 'warnings'>): string {
+  const read = bytesRead - skippedBytes
+  const rate = skippedBytes === 0 ? ` (${size(read / Math.max(seconds, 0.001))}/s)` : ''
+  const parts = [
+    `read ${size(read)} in ${duration(seconds * 1000)}${rate}`,
+    ...(skippedBytes === 0 ? [] : [`not ${size(skippedBytes)} that have not changed`]),
+    `${chunks} ${chunks === 1 ? 'chunk' : 'chunks'}`,
+    ...(reusedChunks === 0 ? [] : [`of which ${reusedChunks} were there`]),
+  ]
+  return `${parts.join(', ')}; stored ${size(bytesStored)}`
 }
 
 function jsonOf({ snapshot, files, ...rest }: BackupReport): string {

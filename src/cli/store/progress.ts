@@ -70,13 +70,14 @@ export interface Pace {
 
 export function progressText(progress: Progress | undefined, { rate, eta, bar }: Pace): string {
   if (progress === undefined) return 'starting'
-  const { phase, bytesRead, totalBytes, bytesStored, path } = progress
+  const { phase, bytesRead, skippedBytes, totalBytes, bytesStored, path } = progress
   if (phase === 'finish') return 'writing everything to the disk'
   const where = path === undefined ? [] : [shortened(visible(path))]
   if (phase === 'list') return ['listing', ...where].join('  ')
   const parts = totalBytes === undefined ? [size(bytesRead)] : [`[${bar}]`, `${Math.floor((100 * bytesRead) / Math.max(totalBytes, 1))} %`, `${size(bytesRead)} of ${size(totalBytes)}`]
   if (rate > 0) parts.push(`${size(rate)}/s`)
   if (rate > 0 && totalBytes !== undefined && typeof eta === 'number') parts.push(`${eta < 60 ? `${Math.max(1, Math.round(eta))} s` : duration(eta * 1000)} left`)
+  if (skippedBytes > 0) parts.push(`unchanged ${size(skippedBytes)}`)
   if (bytesStored > 0) parts.push(`new ${size(bytesStored)}`)
   return [...parts, ...where].join('  ')
 }

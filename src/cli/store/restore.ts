@@ -4,7 +4,7 @@
 import { type Stats, existsSync, readdirSync, statSync } from 'node:fs'
 import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
-import { type CryptKey, type Datastore, formatSnapshot, MANIFEST_NAME, type Manifest, type ManifestFile, restore, type RestoreReport, type SnapshotName, type Target } from '../../datastore/index.js'
+import { type CryptKey, type Datastore, formatSnapshot, isCatalogue, MANIFEST_NAME, type Manifest, type ManifestFile, restore, type RestoreReport, type SnapshotName, type Target } from '../../datastore/index.js'
 import { EXIT, Refusal, UsageError } from '../exit-codes.js'
 import { complain, duration, json, print, size, visible } from '../output.js'
 import { completeCommand, SNAPSHOT_ARGUMENT } from './command.js'
@@ -70,7 +70,7 @@ async function restoreArchive(text: string, archive: string, path: string, optio
 function findFile(manifest: Manifest, archive: string, snapshot: SnapshotName): ManifestFile {
   const found = manifest.files.find(({ filename }) => filename === archive) ?? manifest.files.find(({ filename }) => filename.replace(/\.(fidx|didx|blob)$/, '') === archive)
   if (found !== undefined) return found
-  const names = manifest.files.map(({ filename }) => filename).filter(name => name !== MANIFEST_NAME)
+  const names = manifest.files.map(({ filename }) => filename).filter(name => name !== MANIFEST_NAME && !isCatalogue(name))
   throw new Refusal(`${formatSnapshot(snapshot)} has no ${visible(archive)}; it has ${names.join(', ') || 'no archives'}`, EXIT.ABSENT)
 }
 

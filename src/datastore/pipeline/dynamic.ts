@@ -7,6 +7,8 @@
  *   cut      here, in order: which of them are boundaries, some comparisons per MiB
  *   pack     threads hash and encode chunks, which may span slabs
  *
+ * A stream of which some chunks are known (reuse.ts) is several streams, one behind the other: each ends where a known chunk begins.
+ *
  * A slab is free again when the last chunk that lies in it is packed. Who fills waits for a free slab, who cuts waits for room among the
  * chunks under way, and so the source waits for the store.
  */
@@ -14,6 +16,7 @@ import { Cutter, findAcross, lastOf, type Candidate, CHUNK_MAX_BYTES } from '../
 import type { FilePiece, FileProblem, Piece } from './jobs.js'
 import { mapOrdered } from './ordered.js'
 import { type PackedChunk, Packer, type PackOptions } from './pack.js'
+import { isKnownChunk, type KnownChunk, type Step } from './reuse.js'
 import { type Slab, SlabPool } from './slabs.js'
 
 export const SLAB_BYTES = 8 * 2 ** 20
@@ -38,14 +41,20 @@ export async function* packStream(source: AsyncIterable<Uint8Array> | Iterable<U
   yield* packFilled(filled, packer)
 }
 
-/** Packs a stream that is made of files and of bytes between them. */
-export async function* packPieces(
-  source: AsyncIterable<Piece> | Iterable<Piece>, options: PackOptions & { readonly onProblem?: (problem: FileProblem) => void },
+/**
+ * Packs a stream that is made of files, of bytes between them, and of chunks that need not be read.
+ *
+ * @param options.onProblem  Called for the first problem of each file.
+ */
+export async function* packSteps(
+  source: AsyncIterable<readonly Step[]> | Iterable<readonly Step[]>, options: PackOptions & { readonly onProblem?: (problem: FileProblem) => void },
 ): AsyncGenerator<PackedChunk, void, undefined> {
   const packer = new Packer(options, LIMITS)
   const slabs = slabsFor(packer)
   const reported = new Set<string>() // a file may lie in several slabs
-  const filled = mapOrdered(pieceSlabs(source), packer.pool.threadCount + 1, async ({ pieces, between, length }) => {
+  const filled = mapOrdered(pieceSlabs(source), packer.pool.threadCount + 1, async (item): Promise<Filled | KnownChunk> => {
+    if (!(item instanceof Pieces)) return item
+    const { pieces, between, length } = item
     const slab = await slabs.acquire()
     const { candidates, problems } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces, between })
     for (const problem of problems) {
@@ -59,8 +68,10 @@ export async function* packPieces(
 
 const slabsFor = (packer: Packer): SlabPool => new SlabPool(UNCUT_SLABS + 2 * packer.pool.threadCount, SLAB_BYTES)
 
-async function* packFilled(filled: AsyncIterable<Filled>, packer: Packer): AsyncGenerator<PackedChunk, void, undefined> {
-  yield* mapOrdered(cutSlabs(filled), packer.windowChunks, async ({ slabs, start, end }) => {
+async function* packFilled(filled: AsyncIterable<Filled | KnownChunk>, packer: Packer): AsyncGenerator<PackedChunk, void, undefined> {
+  yield* mapOrdered(cutSlabs(filled), packer.windowChunks, async cut => {
+    if (!('slabs' in cut)) return { ...cut, encodedBytes: undefined, isRead: false }
+    const { slabs, start, end } = cut
     try {
       return await packer.add(slabs.map(({ slab, at, length }) => slab.part(Math.max(start - at, 0), Math.min(end - at, length))), end, end - start)
     } finally {
@@ -83,32 +94,61 @@ interface Cut {
   readonly end: number
 }
 
-async function* cutSlabs(filled: AsyncIterable<Filled>): AsyncGenerator<Cut, void, undefined> {
-  const cutter = new Cutter()
-  let placed: PlacedSlab[] = []
-  let last: Uint8Array = new Uint8Array(0)
-  let known = 0
-  function* cuts(isLast: boolean): Generator<Cut> {
-    for (let start = cutter.start, end; (end = cutter.next(known, isLast)) !== undefined; start = end) {
-      const to = end
-      const from = start
-      const slabs = placed.filter(({ at, length }) => at < to && at + length > from)
+async function* cutSlabs(filled: AsyncIterable<Filled | KnownChunk>): AsyncGenerator<Cut | (KnownChunk & { readonly end: number }), void, undefined> {
+  let cuts = new SlabCutter(0)
+  for await (const item of filled) {
+    if (!('slab' in item)) {
+      yield* cuts.finish()
+      const end = cuts.end + item.length
+      cuts = new SlabCutter(end)
+      yield { ...item, end }
+    } else yield* cuts.add(item)
+  }
+  yield* cuts.finish()
+}
+
+/** Cuts a stream that begins at `origin`, an offset in the whole one. */
+class SlabCutter {
+  readonly #origin: number
+  readonly #cutter = new Cutter()
+  #placed: PlacedSlab[] = []
+  #last: Uint8Array = new Uint8Array(0)
+  #known = 0
+
+  constructor(origin: number) {
+    this.#origin = origin
+  }
+
+  /** In the whole stream: behind all that was added. */
+  get end(): number {
+    return this.#origin + this.#known
+  }
+
+  * add({ slab, length, candidates }: Filled): Generator<Cut> {
+    const bytes = slab.bytes(0, length)
+    this.#cutter.add(findAcross(this.#last, bytes), this.#known - this.#last.length)
+    this.#cutter.add(candidates, this.#known)
+    this.#last = lastOf(this.#last, bytes)
+    this.#placed.push({ slab, at: this.end, length })
+    this.#known += length
+    yield* this.#cuts(false)
+  }
+
+  * finish(): Generator<Cut> {
+    yield* this.#cuts(true)
+  }
+
+  * #cuts(isLast: boolean): Generator<Cut> {
+    for (let from = this.#cutter.start, to; (to = this.#cutter.next(this.#known, isLast)) !== undefined; from = to) {
+      const [start, end] = [this.#origin + from, this.#origin + to]
+      const slabs = this.#placed.filter(({ at, length }) => at < end && at + length > start)
       for (const { slab } of slabs) slab.retain()
       yield { slabs, start, end }
     }
-    for (const { slab, at, length } of placed) if (at + length <= cutter.start) slab.release()
-    placed = placed.filter(({ at, length }) => at + length > cutter.start)
+    const done = this.#origin + this.#cutter.start
+    for (const { slab, at, length } of this.#placed) if (at + length <= done) slab.release()
+    this.#placed = this.#placed.filter(({ at, length }) => at + length > done)
   }
-  for await (const { slab, length, candidates } of filled) {
-    const bytes = slab.bytes(0, length)
-    cutter.add(findAcross(last, bytes), known - last.length)
-    cutter.add(candidates, known)
-    last = lastOf(last, bytes)
-    placed.push({ slab, at: known, length })
-    known += length
-    yield* cuts(false)
-  }
-  yield* cuts(true)
 }
 
 /** Copies a stream into slabs. */
@@ -131,12 +171,18 @@ async function* streamSlabs(source: AsyncIterable<Uint8Array> | Iterable<Uint8Ar
   if (slab !== undefined) yield { slab, length }
 }
 
-/** Divides pieces into what fills a slab. */
-async function* pieceSlabs(source: AsyncIterable<Piece> | Iterable<Piece>): AsyncGenerator<Pieces, void, undefined> {
+/** Divides pieces into what fills a slab; a known chunk ends the slab before it. */
+async function* pieceSlabs(source: AsyncIterable<readonly Step[]> | Iterable<readonly Step[]>): AsyncGenerator<Pieces | KnownChunk, void, undefined> {
   let pieces = new Pieces()
-  for await (const piece of source) {
-    for (let at = 0; at < piece.length; ) {
-      at += pieces.add(piece, at)
+  for await (const steps of source) for (const step of steps) {
+    if (isKnownChunk(step)) {
+      if (pieces.length > 0) yield pieces
+      pieces = new Pieces()
+      yield step
+      continue
+    }
+    for (let at = 0; at < step.length; ) {
+      at += pieces.add(step, at)
       if (pieces.length < SLAB_BYTES) continue
       yield pieces
       pieces = new Pieces()

@@ -51,6 +51,8 @@ export interface FilePiece {
   readonly length: number
   /** The time of its last change of status when it was listed, nanoseconds since 1970: with another one it is reported. Undefined: not compared. */
   readonly changed?: bigint | undefined
+  /** Which entry of the stream it belongs to. */
+  readonly entry?: number | undefined
 }
 
 /** A piece of a stream that is made of files and of bytes between them. */
@@ -76,6 +78,8 @@ export interface FillResult {
 export interface FileProblem {
   readonly path: string
   readonly message: string
+  /** That of its piece. */
+  readonly entry?: number | undefined
 }
 
 /** Read a chunk's file, check it, decrypt, decompress, and put the plain bytes somewhere. */

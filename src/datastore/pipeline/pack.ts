@@ -20,6 +20,8 @@ export interface ChunkSink {
   readonly knownChunks: { readonly size: number; has(digest: string): boolean; keys(): Iterable<string> }
   /** Makes sure that a known chunk is in the store still; undefined: it is not, and must be inserted. */
   reuseChunk(digest: Digest): Promise<number | undefined>
+  /** The digests, in hexadecimal, of which reuseChunk() said so. */
+  readonly missingChunks: { has(digest: string): boolean }
   /** Called once for each new digest, several at a time, in any order. `encoded` is memory that is used again when the promise is settled. */
   insertChunk(digest: Digest, plainBytes: number, encoded: Buffer): Promise<unknown>
 }
@@ -39,6 +41,8 @@ export interface PackedChunk {
   readonly length: number
   /** Bytes of the chunk's file; undefined if the session had it already. */
   readonly encodedBytes: number | undefined
+  /** False: it was told without its bytes that it is a chunk of the previous snapshot. */
+  readonly isRead: boolean
 }
 
 /** One image or stream on its way into a session. */
@@ -81,7 +85,7 @@ export class Packer {
         this.#present.add(name)
         this.#expected.get(name)?.resolve()
       }
-      return { digest, end, length, encodedBytes }
+      return { digest, end, length, encodedBytes, isRead: true }
     } finally {
       output.release()
     }
@@ -96,6 +100,7 @@ export class Packer {
   async #isThere(digest: Digest): Promise<boolean> {
     const name = digest.toString('hex')
     if (this.#present.has(name)) return true
+    if (this.#sink.missingChunks.has(name)) return false
     if (!this.#sink.knownChunks.has(name)) {
       await this.#untilInserted(name)
       return true

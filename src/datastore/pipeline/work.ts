@@ -115,23 +115,24 @@ function fill({ target, pieces, between }: FillJob): FillResult {
   return { candidates: findCandidates(bytes, Math.min(bytes.length, WINDOW_BYTES - 1)), problems }
 }
 
-function readPiece({ path: bytes, offset, changed }: FilePiece, target: Buffer, problems: FileProblem[]): void {
+function readPiece({ path: bytes, offset, changed, entry }: FilePiece, target: Buffer, problems: FileProblem[]): void {
   const path = readable(bytes)
+  const report = (message: string): unknown => problems.push({ path, message, entry })
   let read = 0
   try {
     const fd = openSync(onDisk(bytes), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
     try {
-      if (!fstatSync(fd).isFile()) problems.push({ path, message: 'it was replaced by something that is no file' })
+      if (!fstatSync(fd).isFile()) report('it was replaced by something that is no file')
       else {
         read = readFully(fd, target, offset)
-        if (read < target.length) problems.push({ path, message: 'it was made shorter while it was read' })
-        else if (changed !== undefined && fstatSync(fd, { bigint: true }).ctimeNs !== changed) problems.push({ path, message: 'it changed while it was read' })
+        if (read < target.length) report('it was made shorter while it was read')
+        else if (changed !== undefined && fstatSync(fd, { bigint: true }).ctimeNs !== changed) report('it changed while it was read')
       }
     } finally {
       closeSync(fd)
     }
   } catch (error) {
-    problems.push({ path, message: (error as Error).message })
+    report((error as Error).message)
   }
   target.fill(0, read)
 }

@@ -2,6 +2,7 @@
  * list.ts: what is in some directories of a tree, with the tar headers of all of it. Runs in a thread of the pool.
  */
 import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs'
+import { FINGERPRINT_BYTES, fingerprintOf } from '../catalogue.js'
 import { nextData, nextHole } from '../file-calls.js'
 import { byteString, onDisk, readable } from './byte-path.js'
 import { type Excludes, excludesOf } from './exclude.js'
@@ -18,6 +19,8 @@ export interface ListJob {
   readonly exclude: readonly string[]
   /** Stay in this file system: the contents of directories of another one are left out. Undefined: go everywhere. */
   readonly deviceId: string | undefined
+  /** The latest time of a change of status that is old enough: catalogue.ts. */
+  readonly settledNs: bigint
 }
 
 export interface Listed {
@@ -33,11 +36,15 @@ export interface Listed {
   readonly to: number
   /** Of a file with several names: what is the same for all of them, and what else a link to it needs. */
   readonly shared: { readonly identity: string; readonly entry: TreeEntry } | undefined
+  /** It has no contents, or did not change just now. */
+  readonly isSettled: boolean
 }
 
 export interface ListResult {
   readonly entries: readonly Listed[]
   readonly headers: Uint8Array
+  /** FINGERPRINT_BYTES for each entry. */
+  readonly fingerprints: Uint8Array
   /** As in the job: what is still to be listed. */
   readonly directories: readonly string[]
   readonly problems: readonly { readonly path: string; readonly message: string }[]
@@ -53,12 +60,14 @@ export function list(job: ListJob): ListResult {
   const listing = new Listing(job, excludesOf(job.exclude))
   while (listing.directories.length > 0 && listing.entries.length < job.maxEntries) listing.add(listing.directories.pop()!)
   const { entries, directories, problems } = listing
-  return { entries, directories, problems, headers: new Uint8Array(Buffer.concat(listing.headers)) }
+  const fingerprints = Buffer.concat(listing.fingerprints, entries.length * FINGERPRINT_BYTES)
+  return { entries, directories, problems, headers: new Uint8Array(Buffer.concat(listing.headers)), fingerprints: new Uint8Array(fingerprints) }
 }
 
 class Listing {
   readonly entries: Listed[] = []
   readonly headers: Buffer[] = []
+  readonly fingerprints: Buffer[] = []
   readonly directories: string[]
   readonly problems: { path: string; message: string }[] = []
   readonly #job: ListJob
@@ -127,7 +136,10 @@ class Listing {
     this.#at += header.length
     const { name, type, size, extents } = entry
     const shared = stat.nlink > 1n && type !== 'directory' ? { identity: `${stat.dev}:${stat.ino}`, entry } : undefined
-    this.entries.push({ name, isFile: type === 'file', size, extents, changed: stat.ctimeNs, from, to: this.#at, shared })
+    const hasContents = type === 'file' && size > 0 && extents?.length !== 0
+    this.fingerprints.push(fingerprintOf(header, hasContents ? { ctimeNs: stat.ctimeNs, inode: stat.ino } : undefined))
+    const isSettled = !hasContents || stat.ctimeNs <= this.#job.settledNs
+    this.entries.push({ name, isFile: type === 'file', size, extents, changed: stat.ctimeNs, from, to: this.#at, shared, isSettled })
   }
 
   #report(path: string, message: string): void {

@@ -1,8 +1,10 @@
 /**
- * read.ts: a directory as a tar stream, in pieces that say where the bytes are; threads fetch them.
+ * read.ts: a directory as a tar stream, in entries that say where their bytes are; threads fetch them.
  */
+import { FINGERPRINT_BYTES, fingerprintOf } from '../catalogue.js'
 import type { FileProblem, Piece } from '../pipeline/jobs.js'
 import type { WorkerPool } from '../pipeline/pool.js'
+import type { StreamEntry } from '../pipeline/reuse.js'
 import { byteString, readable } from './byte-path.js'
 import { deviceIdOf, type Listed, type ListResult } from './list.js'
 import { encodeHeader, paddingOf, TAR_BLOCK_BYTES, TAR_END } from './tar-header.js'
@@ -12,6 +14,8 @@ export interface TreeOptions {
   readonly exclude?: readonly string[] | undefined
   /** What is mounted in the tree is an empty directory. Default false. */
   readonly oneFileSystem?: boolean | undefined
+  /** The latest time of a change of status that is old enough to be trusted: settledAt() the time when this is called. */
+  readonly settledNs: bigint
   readonly onProblem?: ((problem: FileProblem) => void) | undefined
   /** Called for every file, directory and the like. */
   readonly onEntry?: ((name: string, bytes: number) => void) | undefined
@@ -21,29 +25,72 @@ export interface TreeOptions {
 const ENTRIES_PER_JOB = 1000
 const PADDING = new Uint8Array(TAR_BLOCK_BYTES)
 
+/** A file, directory, link …, or the end of the archive. */
+export class TreeStreamEntry implements StreamEntry {
+  readonly bytes: number
+  readonly fingerprint: Uint8Array
+  /** False: it may change without another fingerprint. */
+  readonly isSettled: boolean
+  readonly #header: Uint8Array
+  readonly #number: number
+  readonly #file: { readonly root: string; readonly listed: Listed; readonly bytes: number } | undefined
+
+  constructor(header: Uint8Array, number: number, { fingerprint, root, file }: { readonly fingerprint?: Uint8Array; readonly root?: string; readonly file?: Listed | undefined } = {}) {
+    const bytes = file?.extents?.reduce((sum, { length }) => sum + length, 0) ?? file?.size ?? 0
+    this.bytes = header.length + bytes + paddingOf(bytes)
+    this.fingerprint = fingerprint ?? fingerprintOf(header, undefined)
+    this.isSettled = file?.isSettled ?? true
+    this.#header = header
+    this.#number = number
+    this.#file = file && { root: root ?? '', listed: file, bytes }
+  }
+
+  * pieces(): Generator<Piece, void> {
+    yield this.#header
+    if (this.#file === undefined) return
+    const { root, listed: { name, extents, size, changed }, bytes } = this.#file
+    const path = `${root}/${name}`
+    for (const { offset, length } of extents ?? [{ offset: 0, length: size }]) if (length > 0) yield { path, offset, length, changed, entry: this.#number }
+    if (paddingOf(bytes) > 0) yield PADDING.subarray(0, paddingOf(bytes))
+  }
+}
+
 /**
- * The pieces of the archive of everything below `root`, a directory and no link to one.
+ * The archive of everything below `root`, a directory and no link to one: its entries, many at a time.
  *
  * A directory comes before what is in it, and all of that before anything else. Of several links to a file the first is a file, the others say so.
  */
-export async function* treePieces(root: string, options: TreeOptions): AsyncGenerator<Piece, void, undefined> {
+export async function* treeEntries(root: string, options: TreeOptions): AsyncGenerator<readonly TreeStreamEntry[], void, undefined> {
   const path = byteString(root)
   const links = new Map<string, string>()
-  for await (const { entries, headers, problems } of listings(root, options)) {
+  let count = 0
+  for await (const { entries, headers, fingerprints, problems } of listings(root, options)) {
     for (const problem of problems) options.onProblem?.(problem)
-    for (const listed of entries) {
-      yield* entryPieces(path, listed, headers, links)
+    yield entries.map((listed, i) => {
       options.onEntry?.(readable(listed.name), listed.size)
-    }
+      const link = linkOf(listed, links)
+      if (link !== undefined) return new TreeStreamEntry(link, count++)
+      const fingerprint = fingerprints.subarray(i * FINGERPRINT_BYTES, (i + 1) * FINGERPRINT_BYTES)
+      return new TreeStreamEntry(headers.subarray(listed.from, listed.to), count++, { fingerprint, root: path, file: listed.isFile ? listed : undefined })
+    })
   }
-  yield TAR_END
+  yield [new TreeStreamEntry(TAR_END, count)]
+}
+
+/** The header of what is a link to an earlier entry. */
+function linkOf({ name, shared }: Listed, links: Map<string, string>): Uint8Array | undefined {
+  if (shared === undefined) return undefined
+  const first = links.get(shared.identity)
+  if (first !== undefined) return encodeHeader({ ...shared.entry, type: 'link', size: 0, extents: undefined, target: first })
+  links.set(shared.identity, name)
+  return undefined
 }
 
 /** The next job is begun when the one before it has ended, while its result is used. */
-async function* listings(root: string, { pool, exclude = [], oneFileSystem }: TreeOptions): AsyncGenerator<ListResult, void, undefined> {
+async function* listings(root: string, { pool, exclude = [], oneFileSystem, settledNs }: TreeOptions): AsyncGenerator<ListResult, void, undefined> {
   const deviceId = oneFileSystem === true ? deviceIdOf(root) : undefined
   const begin = (directories: readonly string[]): Promise<ListResult> => {
-    const job = pool.run({ kind: 'list', root: byteString(root), directories, maxEntries: ENTRIES_PER_JOB, exclude, deviceId })
+    const job = pool.run({ kind: 'list', root: byteString(root), directories, maxEntries: ENTRIES_PER_JOB, exclude, deviceId, settledNs })
     job.catch(() => undefined) // reported when its turn comes
     return job
   }
@@ -52,22 +99,4 @@ async function* listings(root: string, { pool, exclude = [], oneFileSystem }: Tr
     next = result.directories.length > 0 ? begin(result.directories) : undefined
     yield result
   }
-}
-
-function* entryPieces(root: string, { name, isFile, size, extents, changed, from, to, shared }: Listed, headers: Uint8Array, links: Map<string, string>): Generator<Piece> {
-  const first = shared && links.get(shared.identity)
-  if (first !== undefined) {
-    yield encodeHeader({ ...shared!.entry, type: 'link', size: 0, extents: undefined, target: first })
-    return
-  }
-  if (shared !== undefined) links.set(shared.identity, name)
-  yield headers.subarray(from, to)
-  if (!isFile) return
-  const path = `${root}/${name}`
-  let bytes = 0
-  for (const { offset, length } of extents ?? [{ offset: 0, length: size }]) {
-    if (length > 0) yield { path, offset, length, changed }
-    bytes += length
-  }
-  if (paddingOf(bytes) > 0) yield PADDING.subarray(0, paddingOf(bytes))
 }

@@ -9,8 +9,9 @@ import { blobKind } from '../../../src/datastore/blob.js'
 import { Chunker } from '../../../src/datastore/chunker.js'
 import { CryptKey } from '../../../src/datastore/crypt.js'
 import { sha256 } from '../../../src/datastore/digest.js'
-import { packPieces, packStream, SLAB_BYTES } from '../../../src/datastore/pipeline/dynamic.js'
+import { packSteps, packStream, SLAB_BYTES } from '../../../src/datastore/pipeline/dynamic.js'
 import { packFixed } from '../../../src/datastore/pipeline/fixed.js'
+import type { FileProblem } from '../../../src/datastore/pipeline/jobs.js'
 import type { PackedChunk } from '../../../src/datastore/pipeline/pack.js'
 import { WorkerPool } from '../../../src/datastore/pipeline/pool.js'
 import { unpackStream, unpackToFile } from '../../../src/datastore/pipeline/unpack.js'
@@ -166,15 +167,15 @@ describe('a stream', () => {
   it('made of files is read by the threads; what is missing by then is reported and zero', async () => {
     const path = join(folder, 'part')
     writeFileSync(path, stream.subarray(0, 20 * MIB))
-    const problems: { path: string; message: string }[] = []
+    const problems: FileProblem[] = []
     const missing = join(folder, 'missing')
-    const chunks = await collect(packPieces(
-      [Buffer.from('header'), { path, offset: 5, length: 10 * MIB }, { path, offset: 15 * MIB, length: 6 * MIB }, { path: missing, offset: 0, length: 10 }, Buffer.from('end')],
+    const chunks = await collect(packSteps(
+      [[Buffer.from('header'), { path, offset: 5, length: 10 * MIB }, { path, offset: 15 * MIB, length: 6 * MIB, entry: 7 }], [{ path: missing, offset: 0, length: 10, entry: 8 }, Buffer.from('end')]],
       { pool, sink, onProblem: (problem) => problems.push(problem) },
     ))
     const content = Buffer.concat([Buffer.from('header'), stream.subarray(5, 5 + 10 * MIB), stream.subarray(15 * MIB, 20 * MIB), Buffer.alloc(MIB + 10), Buffer.from('end')])
     expect((await restored(chunks)).equals(content)).toBe(true)
-    expect(problems.map((problem) => problem.path)).toEqual([path, missing])
+    expect(problems.map((problem) => [problem.path, problem.entry])).toEqual([[path, 7], [missing, 8]])
   })
 
   it('that fails passes on its error; so does a store that is full, while the source is silent', async () => {

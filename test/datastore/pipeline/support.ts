@@ -23,8 +23,15 @@ export class FolderSink implements ChunkSink {
     await writeFile(this.chunkPath(digest), encoded)
   }
 
+  readonly missingChunks = new Set<string>()
+
+  /** As a session: what is gone is not known any more. */
   async reuseChunk(digest: Digest): Promise<number | undefined> {
-    return existsSync(this.chunkPath(digest)) ? this.knownChunks.get(digest.toString('hex')) : undefined
+    const name = digest.toString('hex')
+    if (existsSync(this.chunkPath(digest))) return this.knownChunks.get(name)
+    this.knownChunks.delete(name)
+    this.missingChunks.add(name)
+    return undefined
   }
 
   chunkPath = (digest: Uint8Array): string => join(this.path, Buffer.from(digest).toString('hex'))

@@ -6,10 +6,10 @@ import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileS
 import { join } from 'node:path'
 import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { backUp, CryptKey, restore, type Source } from '../../../src/datastore/index.js'
-import { packPieces } from '../../../src/datastore/pipeline/dynamic.js'
+import { packSteps } from '../../../src/datastore/pipeline/dynamic.js'
 import { WorkerPool } from '../../../src/datastore/pipeline/pool.js'
 import { unpackSlabs } from '../../../src/datastore/pipeline/unpack.js'
-import { treePieces } from '../../../src/datastore/tree/read.js'
+import { treeEntries } from '../../../src/datastore/tree/read.js'
 import { restoreTree } from '../../../src/datastore/tree/restore.js'
 import { collect, entriesOf, FolderSink } from '../pipeline/support.js'
 import { later, makeStore, newGroup, OWNER, temporaryDirectory, type TestStore } from '../store-support.js'
@@ -82,14 +82,14 @@ it('a file that changes while the tree is read is a warning, and in the archive'
   const [from, pool] = [join(folder, 'moving'), new WorkerPool({ threads: 1 })]
   mkdirSync(from)
   for (const name of ['grows', 'rewritten', 'shrinks', 'still', 'vanishes']) writeFileSync(join(from, name), 'x'.repeat(1000))
-  const pieces = await collect(treePieces(from, { pool }))
+  const entries = await collect(treeEntries(from, { pool, settledNs: 0n }))
   appendFileSync(join(from, 'grows'), 'more')
   writeFileSync(join(from, 'rewritten'), 'y'.repeat(1000))
   writeFileSync(join(from, 'shrinks'), 'less')
   rmSync(join(from, 'vanishes'))
   const sink = new FolderSink()
   const problems: string[] = []
-  const chunks = await collect(packPieces(pieces, { pool, sink, onProblem: ({ path, message }) => problems.push(`${path.slice(from.length + 1)}: ${message.slice(0, 30)}`) }))
+  const chunks = await collect(packSteps(entries.map(batch => batch.flatMap(entry => [...entry.pieces()])), { pool, sink, onProblem: ({ path, message }) => problems.push(`${path.slice(from.length + 1)}: ${message.slice(0, 30)}`) }))
   await restoreTree(unpackSlabs(entriesOf(chunks), { pool, chunkPath: sink.chunkPath }), target, { pool })
   sink.remove()
   await pool.close()

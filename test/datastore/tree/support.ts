@@ -1,10 +1,12 @@
 /** Trees with everything that a directory can have, and what can be seen of one from outside. */
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createCipheriv, createHash } from 'node:crypto'
 import {
   chmodSync, closeSync, ftruncateSync, linkSync, lchownSync, lstatSync, mkdirSync, openSync, readFileSync, readdirSync, readlinkSync, symlinkSync, writeFileSync, writeSync,
 } from 'node:fs'
 import { setTime } from '../../../src/datastore/file-calls.js'
+import { type TreeOptions, treeEntries } from '../../../src/datastore/tree/read.js'
+import { collect } from '../pipeline/support.js'
 
 export const isRoot = process.geteuid?.() === 0
 
@@ -102,4 +104,20 @@ export function makeTree(root: string): void {
   setTime(`${root}/directory/empty`, { seconds: 1_500_000_000, nanoseconds: 500 })
   setTime(`${root}/directory`, { seconds: 1_500_000_001, nanoseconds: 7 })
   setTime(root, { seconds: 1_400_000_000, nanoseconds: 14 })
+}
+
+/** Behind these bytes the chunker always cuts, if the chunk is large enough. */
+const BOUNDARY = Buffer.from('e047a579169a30609e42d0ea53012a698f86582478ed58ef40b0843bbb9c9c53', 'hex')
+
+/** The same for the same seed; a place to cut is at its end. */
+export function noise(seed: number, bytes: number): Buffer {
+  const content = createCipheriv('aes-128-ctr', createHash('sha256').update(String(seed)).digest().subarray(0, 16), Buffer.alloc(16)).update(Buffer.alloc(bytes))
+  if (bytes >= BOUNDARY.length) content.set(BOUNDARY, bytes - BOUNDARY.length)
+  return content
+}
+
+/** The archive of a directory, read with nothing of a store. */
+export async function tarOf(root: string, options: Pick<TreeOptions, 'pool' | 'exclude'>): Promise<Buffer> {
+  const entries = (await collect(treeEntries(root, { ...options, settledNs: 0n }))).flat()
+  return Buffer.concat(entries.flatMap(entry => [...entry.pieces()].map(piece => (piece instanceof Uint8Array ? piece : readFileSync(Buffer.from(piece.path, 'latin1')).subarray(piece.offset, piece.offset + piece.length)))))
 }
