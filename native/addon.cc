@@ -70,6 +70,8 @@ Napi::Object describeLayout(Napi::Env env) {
   set("bellSentinel", layout::kBellSentinel);
   set("bellSync", layout::kBellSync);
   set("bellSleepers", layout::kBellSleepers);
+  set("bellMuted", layout::kBellMuted);
+  set("bellFlags", layout::kBellFlags);
   set("bellStep", layout::kBellStep);
   return result;
 }

@@ -36,7 +36,9 @@ constexpr uint32_t kLifeDead = 3;
 constexpr uint32_t kBellSentinel = 1;
 constexpr uint32_t kBellSync = 2;
 constexpr uint32_t kBellSleepers = 3;
-constexpr uint32_t kBellStep = 4;
+constexpr uint32_t kBellMuted = 4;
+constexpr uint32_t kBellFlags = 7;
+constexpr uint32_t kBellStep = 8;
 
 /** Words a mapping must have before anything about a participant may be touched. */
 constexpr size_t kRosterWords = kParticipantsWord + size_t{kParticipantLimit} * kParticipantWords;
@@ -46,8 +48,8 @@ static_assert(kLifeWord < kParticipantWords && kRobustWord < kParticipantWords &
               "a participant's words lie in its record");
 static_assert(kBellWord / 16 != kRobustWord / 16 && kBellWord / 16 != kLifeWord / 16 && kBellWord / 16 == kSyncBellWord / 16,
               "the bell, which everybody writes, shares no cache line with the owner's words");
-static_assert((kBellSentinel | kBellSync) == kBellSleepers && kBellStep == kBellSleepers + 1,
-              "the bell's sequence starts right above its sleeper bits");
+static_assert((kBellSentinel | kBellSync) == kBellSleepers && (kBellSleepers | kBellMuted) == kBellFlags && kBellStep == kBellFlags + 1,
+              "the bell's sequence starts right above its flags");
 static_assert(kLifeDead <= kLifeStatusMask, "a status fits below the generation");
 
 }  // namespace layout

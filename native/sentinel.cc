@@ -132,15 +132,15 @@ void Sentinel::leaveRobustList() {
 
 void Sentinel::run() {
   const Periods* periods = canWaitv_ ? &kWithWaitv : &kWithoutWaitv;
-  Word heard = loadWord(bell_) & ~layout::kBellSleepers;
+  Word heard = loadWord(bell_) & ~layout::kBellFlags;
   uint64_t waitedAt = 0;
   sem_post(&started_);
   for (;;) {
     const Word bell = loadWord(bell_);
     // After the bell was read: whoever ends us rings afterwards, which the sleep below then notices.
     if (ending_.load() != Ending::kNone) return;
-    if ((bell & ~layout::kBellSleepers) != heard) {
-      heard = bell & ~layout::kBellSleepers;
+    if ((bell & ~layout::kBellFlags) != heard) {
+      heard = bell & ~layout::kBellFlags;
       onRing_();
     }
     if (!canWaitv_) periods = &kWithoutWaitv;
@@ -158,9 +158,12 @@ void Sentinel::run() {
   }
 }
 
-/** Sleeps while the bell holds `bell`, the target lives and the time is not up; may return early. */
+/**
+ * Sleeps while the bell holds `bell`, the target lives and the time is not up; may return early. Behind a muted bell without a word: to
+ * ask for a wake-up would undo the muting, and each ring would bring us here again. Unmuting asks in our place.
+ */
 void Sentinel::sleep(Word bell, uint64_t deadline, bool isLong) {
-  const Word expected = bell | layout::kBellSentinel;
+  const Word expected = (bell & layout::kBellMuted) != 0 ? bell : bell | layout::kBellSentinel;
   if (bell != expected && !swapWord(bell_, bell, expected)) return;
   if (isLong) {
     sleepsLong_.store(true);

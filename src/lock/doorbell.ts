@@ -1,15 +1,16 @@
 /**
  * doorbell.ts: one word per participant that means "look again at everything you wait for".
  *
- * sequence << 2 | whom a ring must wake: the sentinel, a thread that tells the event loop; or a caller that blocks its own thread.
- * A ringer raises the sequence and clears these bits; only if one was set is there somebody to wake with a system call. A sleeper sets
+ * sequence << 3 | MUTED | whom a ring must wake: the sentinel, a thread that tells the event loop; or a caller that blocks its own thread.
+ * A ringer raises the sequence and clears these two bits; only if one was set is there somebody to wake with a system call. A sleeper sets
  * its bit only on the sequence that it has seen, so a ring in between is never lost.
  *
  * Who is awake and looks at the sequence by itself mutes its bell: rings then cost no system call, and wake no sentinel only for it to
- * tell what is known. The bit is put back with unmute(), whose answer says whether a ring came meanwhile. The sentinel, asleep all the
- * while, does not notice; a ring that finds the bit wakes it, whatever sequence it went to sleep on.
+ * tell what is known. The sentinel's bit is put back with unmute(), whose answer says whether a ring came meanwhile. The sentinel, asleep
+ * all the while, does not notice; a ring that finds the bit wakes it, whatever sequence it went to sleep on. MUTED is for a sentinel that
+ * was awake at that moment: it goes to sleep without its bit.
  */
-import { BELL_SENTINEL, BELL_SLEEPERS, BELL_STEP, BELL_SYNC, LIFE, LIFE_STATUS_MASK, PARTICIPANT, PARTICIPANT_LIMIT, participantWord } from './layout.js'
+import { BELL_FLAGS, BELL_MUTED, BELL_SENTINEL, BELL_SLEEPERS, BELL_STEP, BELL_SYNC, LIFE, LIFE_STATUS_MASK, PARTICIPANT, PARTICIPANT_LIMIT, participantWord } from './layout.js'
 
 /** Wakes the sleepers of a participant's bell: BELL_… bits. */
 export type Wake = (number: number, sleepers: number) => void
@@ -39,17 +40,25 @@ function raise(words: Int32Array, number: number): number {
 
 /** The sequence of a bell: another one means that it was rung. `bell`: a word index. */
 export function sequenceOf(words: Int32Array, bell: number): number {
-  return Atomics.load(words, bell) & ~BELL_SLEEPERS
+  return Atomics.load(words, bell) & ~BELL_FLAGS
 }
 
 /** @returns the sequence at that moment */
 export function mute(words: Int32Array, bell: number): number {
-  return Atomics.and(words, bell, ~BELL_SENTINEL) & ~BELL_SLEEPERS
+  return change(words, bell, BELL_MUTED, BELL_SENTINEL)
 }
 
 /** @returns the sequence at that moment: if it is not the one last seen, a ring came that nobody else will tell of */
 export function unmute(words: Int32Array, bell: number): number {
-  return Atomics.or(words, bell, BELL_SENTINEL) & ~BELL_SLEEPERS
+  return change(words, bell, BELL_SENTINEL, BELL_MUTED)
+}
+
+function change(words: Int32Array, bell: number, set: number, cleared: number): number {
+  for (;;) {
+    const word = Atomics.load(words, bell)
+    const next = (word & ~cleared) | set
+    if (next === word || Atomics.compareExchange(words, bell, word, next) === word) return word & ~BELL_FLAGS
+  }
 }
 
 /**
@@ -60,7 +69,7 @@ export function sleepOnBell(words: Int32Array, record: number, sequence: number,
   const bell = record + PARTICIPANT.BELL
   const calls = Atomics.load(words, record + PARTICIPANT.SYNC_BELL)
   const word = Atomics.load(words, bell)
-  if ((word & ~BELL_SLEEPERS) !== sequence) return
-  const asleep = sequence | BELL_SYNC
+  if ((word & ~BELL_FLAGS) !== sequence) return
+  const asleep = sequence | BELL_MUTED | BELL_SYNC
   if (word === asleep || Atomics.compareExchange(words, bell, word, asleep) === word) wait(calls)
 }

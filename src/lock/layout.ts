@@ -119,7 +119,11 @@ export const GENERATION_LIMIT = 0xffff
 export const BELL_SENTINEL = 1
 export const BELL_SYNC = 2
 export const BELL_SLEEPERS = 3
-export const BELL_STEP = 4
+/** In the same word: the participant looks at its bell by itself, and its sentinel must not ask to be woken. */
+export const BELL_MUTED = 4
+/** All that is not the sequence. */
+export const BELL_FLAGS = 7
+export const BELL_STEP = 8
 
 export const SLOT_WORDS = 64
 export const BITMAP_WORDS = PARTICIPANT_LIMIT / 32
@@ -210,6 +214,8 @@ export const NATIVE_LAYOUT = {
   bellSentinel: BELL_SENTINEL,
   bellSync: BELL_SYNC,
   bellSleepers: BELL_SLEEPERS,
+  bellMuted: BELL_MUTED,
+  bellFlags: BELL_FLAGS,
   bellStep: BELL_STEP,
 } as const
 

@@ -4,7 +4,7 @@
  */
 import { describe, expect, test } from 'vitest'
 import { mute, ringBell, sequenceOf, sleepOnBell, unmute } from '../../src/lock/doorbell.js'
-import { BELL_SENTINEL, BELL_SLEEPERS, BELL_SYNC, PARTICIPANT, participantWord } from '../../src/lock/layout.js'
+import { BELL_FLAGS, BELL_MUTED, BELL_SENTINEL, BELL_SYNC, PARTICIPANT, participantWord } from '../../src/lock/layout.js'
 import { Machine } from './machine.js'
 
 const RECORD = participantWord(1)
@@ -75,12 +75,12 @@ class World {
   /** One round of its loop. */
   sentinel(heard: number): number {
     const bell = Atomics.load(this.words, BELL)
-    const sequence = bell & ~BELL_SLEEPERS
+    const sequence = bell & ~BELL_FLAGS
     if (sequence !== heard) {
       Atomics.store(this.words, TOLD, 1)
       this.wake(TOLD)
     }
-    const asleep = bell | BELL_SENTINEL
+    const asleep = bell & BELL_MUTED ? bell : bell | BELL_SENTINEL
     if (bell === asleep || Atomics.compareExchange(this.words, BELL, bell, asleep) === bell) this.futexWait(BELL, asleep)
     return sequence
   }

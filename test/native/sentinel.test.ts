@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { mute, unmute } from '../../src/lock/doorbell.js'
 import { BELL_SENTINEL, BELL_SYNC, LIFE, PARTICIPANT, participantWord } from '../../src/lock/layout.js'
 import { type NativeRegion } from '../../src/lock/native.js'
 import { FUTEX_WAITERS, Opener, Peer, descriptorCount, makeTable, mappingsOf, sentinelThreads, until } from './support.js'
@@ -81,6 +82,23 @@ describe('rings', () => {
     for (written = 1; written <= 10_000; written++) opener.ring(1)
     await until(() => seen === written)
     expect(opener.rings).toBeLessThan(100)
+  })
+
+  test('behind a muted bell cost no system call, also if the sentinel was awake in between', async () => {
+    const opener = new Opener(makeTable()).join(1)
+    const bell = participantWord(1) + PARTICIPANT.BELL
+    await until(() => sleeps(opener, 1))
+    mute(opener.words, bell)
+    for (let i = 0; i < 20; i++) {
+      const before = opener.rings
+      opener.ring(1)
+      opener.region.wake(1, BELL_SENTINEL)
+      await until(() => opener.rings > before) // so it slept once more since the round before
+      expect(sleeps(opener, 1)).toBe(false)
+    }
+    unmute(opener.words, bell)
+    expect(sleeps(opener, 1)).toBe(true)
+    await opener.roundTrip(1)
   })
 
   test('come from other processes and go to them', async () => {
