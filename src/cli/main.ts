@@ -54,6 +54,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   complain(`cannot write to standard output: ${error.message}`)
   process.exit(EXIT.IO)
 })
+process.stderr.on('error', () => undefined) // nobody can be told then, but for the status
 
 try {
   await (await makeProgram()).parseAsync()

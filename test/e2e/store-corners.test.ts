@@ -165,25 +165,34 @@ describe('standard input and output', () => {
     expect(shell(`store restore ${group}/latest a.bin - <&-`)).toEqual({ status: 0, out: '', err: '' })
   })
 
-  test('standard output that takes nothing: one line, status 74; what was asked for is done', async () => {
+  describe('standard output that takes nothing: one line, status 74; what was asked for is done', () => {
     const group = newGroup()
-    await snapshot(group)
-    const commands = [
-      'list', 'list --json', `show ${group}/latest --json`, `notes ${group} text --json`, `protect ${group}/latest`, `owner ${group} --json`, 'namespace list --json', '--help',
-      `restore ${group}/latest vm.conf -`, `backup -g ${group} --owner alice@pam --json a.conf:/etc/hostname`, `restore ${group}/latest a.conf ${inShop('restored')} --json`,
-    ]
-    for (const command of commands) {
-      expect([command, shell(`store ${command} > /dev/full`)]).toEqual([command, { status: 74, out: '', err: line('ENOSPC') }])
-    }
-    expect(await storeJson('notes', group)).toMatchObject({ notes: 'text' })
-    expect(await store('restore', '-q', `${group}/latest`, 'a.conf', '-')).toMatchObject({ status: 0, out: readFileSync('/etc/hostname', 'utf8') })
-    expect(existsSync(inShop('restored'))).toBe(true)
-    expect(shop.store.running()).toEqual([])
+    beforeAll(async () => {
+      await snapshot(group)
+    })
+
+    test.each([
+      'list', 'list --json', 'show GROUP/latest --json', 'notes GROUP text --json', 'protect GROUP/latest', 'owner GROUP --json', 'namespace list --json', '--help',
+      'restore GROUP/latest vm.conf -', 'backup -g GROUP --owner alice@pam --json a.conf:/etc/hostname', 'restore GROUP/latest a.conf TARGET --json',
+    ])('%s', command => {
+      const words = command.replace('GROUP', group).replace('TARGET', inShop('restored'))
+      expect(shell(`store ${words} > /dev/full`)).toEqual({ status: 74, out: '', err: line('ENOSPC') })
+    })
+
+    test('the notes, the backup, the restored file are there, and no lock', async () => {
+      expect(await storeJson('notes', group)).toMatchObject({ notes: 'text' })
+      expect(await store('restore', '-q', `${group}/latest`, 'a.conf', '-')).toMatchObject({ status: 0, out: readFileSync('/etc/hostname', 'utf8') })
+      expect(existsSync(inShop('restored'))).toBe(true)
+      expect(shop.store.running()).toEqual([])
+    })
   })
 
-  test('closed ones', () => {
+  test('closed ones, and errors that can be told to nobody', () => {
     expect(shell('store list --json >&-')).toEqual({ status: 0, out: '', err: '' })
-    expect(shell('store list host/nobody 2>&-')).toEqual({ status: 67, out: '', err: '' })
+    for (const nowhere of ['2>&-', '2>/dev/full']) {
+      expect(shell(`store list host/nobody ${nowhere}`)).toEqual({ status: 67, out: '', err: '' })
+      expect(shell(`store backup ${nowhere}`)).toEqual({ status: 64, out: '', err: '' })
+    }
   })
 })
 
