@@ -5,6 +5,7 @@
  * as many iterations as take about `runMs`, found while warming up. What counts is the median of the runs; the fastest run is kept
  * too: on a busy machine it is the better estimate of what the code costs.
  */
+import { nowNs } from './clock.js'
 import { type Summary, summarize } from './stats.js'
 
 /** Something with a cost per operation. Made by timedSync(), timedAsync(), or by what measures elsewhere (another process). */
@@ -31,10 +32,6 @@ export interface Measured extends Summary {
 }
 
 const MIN_ITERATIONS = 4
-
-function nowNs(): number {
-  return Number(process.hrtime.bigint())
-}
 
 /** Remembers how long an operation takes, so that each run has the right number of iterations. */
 class Calibration {

@@ -2,6 +2,7 @@
  * loop-watch.ts: how late the event loop is, and how long a small file takes to be read meanwhile, by libuv's pool, on which everything else of
  * the program depends.
  */
+import { nowNs } from './clock.js'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Distribution } from './distribution.js'
@@ -16,7 +17,6 @@ export interface Watched {
   readonly readNs: LatencySummary
 }
 
-const nowNs = (): number => Number(process.hrtime.bigint())
 
 /** @param file  read again and again; undefined: none is */
 export async function watchLoop(durationMs: number, file?: string): Promise<Watched> {

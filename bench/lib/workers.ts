@@ -14,6 +14,7 @@
  */
 import { type ChildProcess, fork } from 'node:child_process'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nowNs } from './clock.js'
 import { type SharedAddress, type SharedWords, makeSharedWords, openSharedWords } from './shared-words.js'
 import { nodeArgs } from './tsx.js'
 
@@ -116,7 +117,7 @@ export class Crew<Result> {
     }
     await Promise.race([ready(), this.#failed])
     if (this.#isClosed) throw new Error('the crew was closed before it started')
-    this.#words.write(START, Number(process.hrtime.bigint()) + NOTICE_NS)
+    this.#words.write(START, nowNs() + NOTICE_NS)
   }
 
   /** Each member's result, in order; undefined for one that was killed. */
@@ -181,10 +182,10 @@ export function joinCrew<Task, Result>(): Member<Task, Result> {
       let moment: number
       while ((moment = words.read(START)) === started) Atomics.wait(nap, 0, 0, 0.1)
       started = moment
-      const restMs = moment / 1e6 - Number(process.hrtime.bigint()) / 1e6
+      const restMs = (moment - nowNs()) / 1e6
       if (restMs > 1) Atomics.wait(nap, 0, 0, restMs - 1)
       let now: number
-      do now = Number(process.hrtime.bigint())
+      do now = nowNs()
       while (now < moment)
       return now
     },

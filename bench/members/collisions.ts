@@ -2,6 +2,7 @@
  * collisions.ts: one process of several whose tasks hold locks for about a millisecond while they wait for something else, as programs that
  * read and write files do. How many names, and how many slots there are for them, is the question.
  */
+import { nowNs } from '../lib/clock.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LockFiles, LockTable } from '../../src/index.js'
 import { Distribution, type DistributionData } from '../lib/distribution.js'
@@ -40,7 +41,6 @@ const locks: Ways = slots === 0
   ? await LockFiles.open(directory)
   : LockTable.openSync(tablePath(directory), { spaces: [{ name: 'default', slots }] })
 
-const nowNs = (): number => Number(process.hrtime.bigint())
 const wait = new Distribution()
 let [acquisitions, waited] = [0, 0]
 let end = 0

@@ -2,6 +2,7 @@
  * crowd.ts: one process of several that take many locks, or one lock shared; the same loop as in ../c/crowd.c.
  */
 import { Distribution, type DistributionData } from '../lib/distribution.js'
+import { nowNs } from '../lib/clock.js'
 import { warmUp } from '../lib/warm-up.js'
 import { joinCrew } from '../lib/workers.js'
 import { Zipf } from '../lib/zipf.js'
@@ -42,10 +43,6 @@ const BETWEEN_LOOKS = 12
 const me = joinCrew<CrowdTask, CrowdPart[]>()
 const { peer, directory, stages } = me.task
 const locks = await machinePeer(peer).open(directory)
-
-function nowNs(): number {
-  return Number(process.hrtime.bigint())
-}
 
 /** What is done around one acquisition, whatever the lock. */
 class Desk {

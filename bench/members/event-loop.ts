@@ -1,6 +1,7 @@
 /**
  * event-loop.ts: member 0 holds locks, or takes one again and again; member 1, which is watched, waits for them.
  */
+import { nowNs } from '../lib/clock.js'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { watchLoopWhile } from '../lib/loop-watch.js'
 import type { LatencySummary } from '../lib/stats.js'
@@ -35,7 +36,6 @@ const isHolder = me.index === 0
 const locks = await machinePeer(peer).open(directory)
 let acquisitions = 0
 
-const nowNs = (): number => Number(process.hrtime.bigint())
 
 /** Counts under the lock; the holder's work is to burn 100 us. */
 async function take(at: number, work: () => void | Promise<void>): Promise<void> {

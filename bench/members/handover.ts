@@ -1,6 +1,7 @@
 /**
  * handover.ts: one process of several that want one lock all the time; the same loop as in ../c/handover.c.
  */
+import { nowNs } from '../lib/clock.js'
 import { Distribution, type DistributionData } from '../lib/distribution.js'
 import { warmUp } from '../lib/warm-up.js'
 import { joinCrew } from '../lib/workers.js'
@@ -36,10 +37,6 @@ const FIRST_COUNTER = 2
 const NAME = 'vm-100'
 const me = joinCrew<HandoverTask, HandoverPart[]>()
 const { peer, directory, stages } = me.task
-
-function nowNs(): number {
-  return Number(process.hrtime.bigint())
-}
 
 /** Spins until `ns` after `since`. @returns when that was */
 function spin(since: number, ns: number): number {
