@@ -6,7 +6,7 @@
 import { closeSync } from 'node:fs'
 import type { WorkerPool } from '../pipeline/pool.js'
 import type { Slab } from '../pipeline/slabs.js'
-import { type Attributes, createFile, setAttributes, setLength, type WriteJob } from './write.js'
+import { type Attributes, createFile, type Natural, setAttributes, setLength, type WriteJob } from './write.js'
 
 /** Enough that a job is worth the message, few enough that all threads have something to do. */
 const JOB_BYTES = 2 ** 20
@@ -62,15 +62,18 @@ class Batch {
 export class FileBatches {
   readonly #pool: WorkerPool
   readonly #root: string
+  readonly #natural: Natural
   readonly #jobs = new Set<Promise<void>>()
   #slab: Slab | undefined
   #batch = new Batch()
   #file: OpenFile | undefined
   #failure: { readonly error: unknown } | undefined
 
-  constructor(pool: WorkerPool, root: string) {
+  /** @param natural  of files in `root` and below */
+  constructor(pool: WorkerPool, root: string, natural: Natural) {
     this.#pool = pool
     this.#root = root
+    this.#natural = natural
   }
 
   /** Ranges are of this slab from now on. It is retained until everything from it is written. */
@@ -139,7 +142,7 @@ export class FileBatches {
 
   /** Never rejects: the failure is for the next who asks. */
   async #run({ names, files, pieces, open }: Batch, { buffer }: Slab): Promise<void> {
-    const job: WriteJob = { kind: 'write', buffer, root: this.#root, names: names.join('\0'), files: Float64Array.from(files), pieces: Float64Array.from(pieces) }
+    const job: WriteJob = { kind: 'write', buffer, root: this.#root, natural: this.#natural, names: names.join('\0'), files: Float64Array.from(files), pieces: Float64Array.from(pieces) }
     try {
       await this.#pool.run(job)
     } catch (error) {

@@ -16,7 +16,7 @@ import { FileBatches } from './batches.js'
 import { byteString, onDisk, readable } from './byte-path.js'
 import type { SparseMap } from './sparse-map.js'
 import { type ArchivedEntry, normalized } from './tar-entry.js'
-import type { Attributes } from './write.js'
+import { type Attributes, findNatural, type Natural } from './write.js'
 
 interface TreeWriterOptions {
   readonly pool: WorkerPool
@@ -50,6 +50,7 @@ export class TreeWriter {
   readonly #root: string
   readonly #options: TreeWriterOptions
   readonly #batches: FileBatches
+  readonly #natural: Natural
   readonly #directories = new Set(['.'])
   /** Done when everything is written, last first: a directory's time after what is in it. */
   readonly #later: { readonly path: string; readonly attributes: Attributes }[] = []
@@ -61,7 +62,8 @@ export class TreeWriter {
   constructor(root: string, options: TreeWriterOptions) {
     this.#root = byteString(root)
     this.#options = options
-    this.#batches = new FileBatches(options.pool, this.#root)
+    this.#natural = findNatural(this.#root)
+    this.#batches = new FileBatches(options.pool, this.#root, this.#natural)
   }
 
   /** The contents of a file follow, if it has any. */
@@ -96,7 +98,7 @@ export class TreeWriter {
     const { owner, mode, time } = this.#attributesOf(entry)
     if (entry.type === 'symlink') symlinkSync(onDisk(entry.target ?? ''), place)
     else makeNode(place, NODE_TYPES[entry.type as keyof typeof NODE_TYPES] | 0o600, entry.device ?? { major: 0, minor: 0 })
-    if (owner !== undefined) lchownSync(place, owner.uid, owner.gid)
+    this.#give(place, owner)
     if (entry.type !== 'symlink') chmodSync(place, mode)
     setTime(place, time)
   }
@@ -154,7 +156,7 @@ export class TreeWriter {
     for (const { path, attributes: { owner, mode, time } } of this.#later.reverse()) {
       const place = onDisk(path)
       this.#attempt(path, () => {
-        if (owner !== undefined) lchownSync(place, owner.uid, owner.gid)
+        if (owner !== undefined) lchownSync(place, owner.uid, owner.gid) // the root may have been somebody's before
         chmodSync(place, mode)
         setTime(place, time)
       })
@@ -180,6 +182,12 @@ export class TreeWriter {
     if (this.#isRoot) return { mode, owner: { uid, gid }, time }
     const lent = (uid === process.geteuid?.() ? 0 : SET_USER_ID) | (gid === process.getegid?.() ? 0 : SET_GROUP_ID)
     return { mode: mode & ~lent, owner: undefined, time }
+  }
+
+  /** Unless it is his already. */
+  #give(place: string | Buffer, owner: Attributes['owner']): void {
+    const { uid, gid } = this.#natural
+    if (owner !== undefined && (owner.uid !== uid || owner.gid !== gid)) lchownSync(place, owner.uid, owner.gid)
   }
 
   #attempt(path: string, action: () => void): void {

@@ -1,7 +1,8 @@
 /**
  * write.ts: files of a tree that is restored, many at once, from shared memory. Runs in a thread of the pool.
  */
-import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, openSync } from 'node:fs'
+import { randomBytes } from 'node:crypto'
+import { closeSync, constants, fchmodSync, fchownSync, fstatSync, ftruncateSync, openSync, unlinkSync } from 'node:fs'
 import { setTime } from '../file-calls.js'
 import { writeFully } from '../pipeline/sparse.js'
 import { onDisk } from './byte-path.js'
@@ -15,6 +16,14 @@ export interface Attributes {
   readonly time: FileTime
 }
 
+/** What a file gets from the system when it is made: to set what it has already takes two calls of six. */
+export interface Natural {
+  readonly uid: number
+  readonly gid: number
+  /** Bits of a mode that are not taken away. */
+  readonly bits: number
+}
+
 /**
  * Names are byte strings. Numbers and names stand in one thing each, because a thread is sent two large things faster than many small ones.
  */
@@ -22,6 +31,7 @@ export interface WriteJob {
   readonly kind: 'write'
   readonly buffer: SharedArrayBuffer
   readonly root: string
+  readonly natural: Natural
   /** Of files that are made, below the root, with a NUL between. */
   readonly names: string
   /** FILE_FIELDS for each name: where its bytes are and what it gets; uid -1: no owner. */
@@ -37,9 +47,22 @@ export const PIECE_FIELDS = 4
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
-/** A new file, for its owner alone until it has its attributes. */
-export function createFile(path: string): number {
-  return openSync(onDisk(path), CREATE, 0o600)
+/** A new file, by default for its owner alone until it has its attributes. */
+export function createFile(path: string, mode = 0o600): number {
+  return openSync(onDisk(path), CREATE, mode)
+}
+
+/** Looks at a file that is made and removed again. What it gets depends on the directory: its group, its default ACL, the file system. */
+export function findNatural(directory: string): Natural {
+  const path = `${directory}/.${randomBytes(8).toString('hex')}`
+  const fd = createFile(path, 0o777)
+  try {
+    const { uid, gid, mode } = fstatSync(fd)
+    return { uid, gid, bits: mode & 0o777 }
+  } finally {
+    closeSync(fd)
+    unlinkSync(onDisk(path))
+  }
 }
 
 /** Of an open file, when it has its contents. */
@@ -49,16 +72,20 @@ export function setAttributes(fd: number, mode: number, uid: number, gid: number
   setTime(fd, { seconds, nanoseconds })
 }
 
-export function writeFiles({ buffer, root, names, files, pieces }: WriteJob): void {
+export function writeFiles({ buffer, root, natural, names, files, pieces }: WriteJob): void {
   const bytes = Buffer.from(buffer)
   for (let i = 0; i < pieces.length; i += PIECE_FIELDS) writeFully(pieces[i]!, bytes, pieces[i + 3]!, pieces[i + 1]!, pieces[i + 2]!)
   if (files.length === 0) return
   let i = 0
   for (const name of names.split('\0')) {
-    const fd = createFile(`${root}/${name}`)
+    const [mode, uid, gid, seconds, nanoseconds] = [files[i + 2]!, files[i + 3]!, files[i + 4]!, files[i + 5]!, files[i + 6]!]
+    const isOwned = uid < 0 || (uid === natural.uid && gid === natural.gid)
+    const isNatural = isOwned && (mode & ~natural.bits) === 0
+    const fd = createFile(`${root}/${name}`, isNatural ? mode : undefined)
     try {
       writeFully(fd, bytes, 0, files[i]!, files[i + 1]!)
-      setAttributes(fd, files[i + 2]!, files[i + 3]!, files[i + 4]!, files[i + 5]!, files[i + 6]!)
+      if (isNatural) setTime(fd, { seconds, nanoseconds })
+      else setAttributes(fd, mode, isOwned ? -1 : uid, gid, seconds, nanoseconds)
     } finally {
       closeSync(fd)
     }
