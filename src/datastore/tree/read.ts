@@ -86,7 +86,16 @@ function linkOf({ name, shared }: Listed, links: Map<string, string>): Uint8Arra
   return undefined
 }
 
-/** The next job is begun when the one before it has ended, while its result is used. */
+interface Listing {
+  /** As in a job: the next one last. */
+  readonly directories: readonly string[]
+  job?: Promise<ListResult>
+}
+
+/**
+ * Parts of the tree, in order. What a job leaves over is two parts, so that all threads have something to list; as many jobs are ahead of
+ * whoever takes the results, and no more: each holds a thousand entries and their headers.
+ */
 async function* listings(root: string, { pool, exclude = [], oneFileSystem, settledNs }: TreeOptions): AsyncGenerator<ListResult, void, undefined> {
   const deviceId = oneFileSystem === true ? deviceIdOf(root) : undefined
   const begin = (directories: readonly string[]): Promise<ListResult> => {
@@ -94,9 +103,24 @@ async function* listings(root: string, { pool, exclude = [], oneFileSystem, sett
     job.catch(() => undefined) // reported when its turn comes
     return job
   }
-  for (let next: Promise<ListResult> | undefined = begin(['']); next !== undefined; ) {
-    const result: ListResult = await next
-    next = result.directories.length > 0 ? begin(result.directories) : undefined
+  const parts: Listing[] = [{ directories: [''] }]
+  while (parts.length > 0) {
+    const { directories, job } = parts.shift()!
+    const result = await (job ?? begin(directories))
+    parts.unshift(...inHalves(result.directories))
+    let free = pool.threadCount - parts.filter(part => part.job !== undefined).length
+    for (const part of parts) {
+      if (free <= 0) break
+      if (part.job !== undefined) continue
+      part.job = begin(part.directories)
+      free--
+    }
     yield result
   }
+}
+
+/** The half that comes first, and the other one. */
+function inHalves(directories: readonly string[]): readonly Listing[] {
+  const middle = directories.length >> 1
+  return [{ directories: directories.slice(middle) }, { directories: directories.slice(0, middle) }].filter(part => part.directories.length > 0)
 }

@@ -131,3 +131,14 @@ it('a change in the middle of a tree stores the chunks around it', async () => {
   expect(second.chunks - second.reusedChunks).toBeLessThanOrEqual(3)
   expect(second.reusedChunks).toBeGreaterThanOrEqual(4)
 })
+
+it('a tree is listed in one order, however many threads list it', async () => {
+  const listed = async (threads: number): Promise<readonly string[]> => {
+    await using pool = new WorkerPool({ threads })
+    const entries = (await collect(treeEntries('node_modules', { pool, settledNs: 0n }))).flat()
+    return entries.map(({ fingerprint }) => Buffer.from(fingerprint).toString('hex'))
+  }
+  const [one, four] = [await listed(1), await listed(4)]
+  expect(one.length).toBeGreaterThan(5000)
+  expect(four).toEqual(one)
+})
