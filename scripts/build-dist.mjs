@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { build } from 'tsup'
 import { fingerprint, isCurrent, root, setCurrent } from './fingerprint.mjs'
 
-const stamp = 'node_modules/.cache/locktable-dist'
+const stamp = 'build/.dist-fingerprint'
 const current = fingerprint(['src', 'package.json', 'package-lock.json', 'tsconfig.json', 'tsconfig.build.json', 'tsup.config.ts'])
 const main = join(root, 'dist/cli/main.js')
 
@@ -17,6 +17,6 @@ if (!existsSync('src/index.ts')) {
   rmSync('dist', { recursive: true, force: true })
   await build({ config: 'tsup.config.ts' })
   if (existsSync(main)) chmodSync(main, 0o755)
-  mkdirSync('node_modules/.cache', { recursive: true })
+  mkdirSync('build', { recursive: true })
   setCurrent(stamp, current)
 }
