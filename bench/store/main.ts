@@ -18,7 +18,7 @@ import { findContenders } from './contenders.js'
 import { changeData, digestOf, makeData, PARTS, sizeOfData } from './data.js'
 import { measureLimits } from './limits.js'
 import { printResults, type Result } from './results.js'
-import { type Attempt, CLIENT_COUNTS, measure, STEPS } from './steps.js'
+import { type Attempt, CLIENT_COUNTS, measure, restoredTo, STEPS } from './steps.js'
 
 const { values } = parseArgs({
   options: {
@@ -75,7 +75,7 @@ async function playRound(round: number): Promise<void> {
       console.error(`round ${round + 1}, ${step}, ${attempt.clients} at once, ${attempt.contender.name}: ${seconds.toFixed(2)} s`)
     })
   }
-  for (const { directory } of attempts) for (const path of [directory, `${directory}.cache`]) rmSync(path, { recursive: true, force: true })
+  for (const { directory } of attempts) for (const path of [directory, `${directory}.cache`, restoredTo(directory)]) rmSync(path, { recursive: true, force: true })
 }
 
 /** Each round begins with another one. Who fails is out. */
