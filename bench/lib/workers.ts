@@ -66,7 +66,7 @@ export class Crew<Result> {
       member.on('message', message => {
         result = message as Result
       })
-      member.once('exit', () => resolve(result))
+      member.once('close', () => resolve(result)) // not 'exit': the message may still be on its way
     }))
     this.#failed = new Promise((_resolve, reject) => {
       this.#patience = setTimeout(() => reject(new Error(`the crew is not done after ${patienceMs / 1000} s`)), patienceMs)
