@@ -2,9 +2,9 @@
  * loop-watch.ts: how late the event loop is, and how long a small file takes to be read meanwhile, by libuv's pool, on which everything else of
  * the program depends.
  */
-import { nowNs } from './clock.js'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nowNs } from './clock.js'
 import { Distribution } from './distribution.js'
 import type { LatencySummary } from './stats.js'
 
@@ -16,7 +16,6 @@ export interface Watched {
   /** Of reading a small file, one at a time, with a pause in between. One that is not done at the end counts as long as it lasted, and until it is. */
   readonly readNs: LatencySummary
 }
-
 
 /** @param file  read again and again; undefined: none is */
 export async function watchLoop(durationMs: number, file?: string): Promise<Watched> {

@@ -2,8 +2,8 @@
  * collisions.ts: one process of several whose tasks hold locks for about a millisecond while they wait for something else, as programs that
  * read and write files do. How many names, and how many slots there are for them, is the question.
  */
-import { nowNs } from '../lib/clock.js'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nowNs } from '../lib/clock.js'
 import { LockFiles, LockTable } from '../../src/index.js'
 import { Distribution, type DistributionData } from '../lib/distribution.js'
 import { joinCrew } from '../lib/workers.js'

@@ -1,8 +1,8 @@
 /**
  * event-loop.ts: member 0 holds locks, or takes one again and again; member 1, which is watched, waits for them.
  */
-import { nowNs } from '../lib/clock.js'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nowNs } from '../lib/clock.js'
 import { watchLoopWhile } from '../lib/loop-watch.js'
 import type { LatencySummary } from '../lib/stats.js'
 import { joinCrew } from '../lib/workers.js'
@@ -35,7 +35,6 @@ const { peer, directory, scene, waiting, waitMs, names, file } = me.task
 const isHolder = me.index === 0
 const locks = await machinePeer(peer).open(directory)
 let acquisitions = 0
-
 
 /** Counts under the lock; the holder's work is to burn 100 us. */
 async function take(at: number, work: () => void | Promise<void>): Promise<void> {
