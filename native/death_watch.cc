@@ -127,10 +127,13 @@ void DeathWatch::certifyIfGone(uint32_t number) {
   certified_ = true;
 }
 
-/** Remembers LIFE; an incarnation that was alive and is not any more has departed, whoever said so. */
+/**
+ * Remembers LIFE. An incarnation that was alive and is not any more has departed, whoever said so; one that came, took a lock and went
+ * while we did not look has, too.
+ */
 void DeathWatch::noteLife(uint32_t number, Word life) {
   const bool isSameIncarnation = (lives_[number] & ~layout::kLifeStatusMask) == (life & ~layout::kLifeStatusMask);
-  if (isAlive(lives_[number]) && !(isSameIncarnation && isAlive(life))) departed_ = true;
+  if (lives_[number] != life && !(isSameIncarnation && isAlive(life))) departed_ = true;
   lives_[number] = life;
 }
 

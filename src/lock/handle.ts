@@ -197,9 +197,10 @@ export class LockHandle {
     return undefined
   }
 
-  /** Before a time-out is final: a holder that is gone must not be what it was for. */
+  /** Before a time-out is final: a holder that is gone must not be what it was for, whoever found that out since. */
   #tryAgain(mode: number): TableGuard | undefined {
-    return this.session.findGone(this.slot) ? this.#tryMode(mode) : undefined
+    this.session.findGone(this.slot)
+    return this.#tryMode(mode)
   }
 
   /** @internal */
@@ -265,10 +266,9 @@ export class LockHandle {
           timer = setTimeout(onTime, timeoutMs - waitedMs)
           return
         }
-        if (this.session.findGone(this.slot)) {
-          waiters.retry(this.slot)
-          if (!entry.queued) return
-        }
+        this.session.findGone(this.slot)
+        waiters.retry(this.slot)
+        if (!entry.queued) return
         const error = this.#timedOut(waitedMs)
         waiters.withdraw(this.slot, entry)
         fail(error)

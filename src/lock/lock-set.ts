@@ -124,24 +124,27 @@ class HeldMember {
   }
 
   release(): boolean {
-    if (this.#exclusive && this.guard.isHeld) this.#takeOwn()
+    this.#tidy(true)
     return this.guard.release()
-  }
-
-  #takeOwn(): void {
-    const { protocol } = this.#session.participant
-    if (this.#overflowed) protocol.forgetLost(this.guard.handle.slot)
-    for (const { slot, name0, name1 } of this.#others) protocol.takeNotice(slot, name0, name1)
   }
 
   /** Nobody was told: the notices go back to where they were. */
   undo(): void {
-    if (this.#exclusive && this.guard.isHeld) {
-      this.#takeOwn()
-      const { protocol } = this.#session.participant
-      for (const [{ slot, name0, name1 }, notice] of this.notices) protocol.leaveNotice(slot, name0, name1, notice)
-    }
+    this.#tidy(false)
     this.guard.release()
+  }
+
+  /** Takes our own notices away. What stood in their place comes back in the same write: a death in between loses none. */
+  #tidy(wasTold: boolean): void {
+    if (!this.#exclusive || !this.guard.isHeld) return
+    const { protocol } = this.#session.participant
+    if (this.#overflowed) protocol.forgetLost(this.guard.handle.slot)
+    for (const handle of [...this.#others, this.guard.handle]) { // the first at the end: if we die before, our death is its notice
+      const { slot, name0, name1 } = handle
+      const notice = wasTold ? undefined : this.notices.get(handle)
+      if (notice !== undefined) protocol.leaveNotice(slot, name0, name1, notice)
+      else if (handle !== this.guard.handle) protocol.takeNotice(slot, name0, name1)
+    }
   }
 }
 

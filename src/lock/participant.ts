@@ -160,9 +160,8 @@ export function leave(region: Region, participant: Participant, orderly: boolean
 /**
  * Declares dead those whose process is gone, as the sentinels do some milliseconds later (native/death_watch.cc): for who cannot wait.
  * LIFE is read before the byte: a number that is used again meanwhile has another generation.
- * @returns whether there was any
  */
-export function certifyGone(region: Region, self: number, numbers: readonly number[]): boolean {
+export function certifyGone(region: Region, self: number, numbers: readonly number[]): void {
   const { words, native } = region
   let any = false
   for (const number of numbers) {
@@ -171,13 +170,11 @@ export function certifyGone(region: Region, self: number, numbers: readonly numb
     if (number === self || (word & LIFE_STATUS_MASK) !== LIFE.LIVE || native.isByteHeld(number)) continue
     any = Atomics.compareExchange(words, life, word, (word & ~LIFE_STATUS_MASK) | LIFE.DEAD) === word || any
   }
-  if (any) {
-    Atomics.add(words, HEADER.ROSTER, 1)
-    ringAll(words, 0, (other, sleepers) => {
-      native.wake(other, sleepers)
-    })
-  }
-  return any
+  if (!any) return
+  Atomics.add(words, HEADER.ROSTER, 1)
+  ringAll(words, 0, (other, sleepers) => {
+    native.wake(other, sleepers)
+  })
 }
 
 /**

@@ -117,10 +117,10 @@ export class Session {
     check()
   }
 
-  /** Whoever has a slot, but whose process is gone, is not in the way any more. @returns whether there was anybody */
-  findGone(slot: number): boolean {
+  /** Whoever has a slot, but whose process is gone, is not in the way any more. */
+  findGone(slot: number): void {
     const { owner, readers } = holdersOf(this.region.words, slot)
-    return certifyGone(this.region, this.participant.number, owner === 0 ? readers : [owner, ...readers])
+    certifyGone(this.region, this.participant.number, owner === 0 ? readers : [owner, ...readers])
   }
 
   evict(number: number): boolean {

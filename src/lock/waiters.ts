@@ -214,11 +214,12 @@ export class Waiters {
     }
     if (timeoutMs > 0 && this.#spin(request)) return true
     let granted = false
+    let told: Notice | undefined
     let failure: Error | undefined
     const deadline = nowMs() + timeoutMs
     const entry = this.enqueue(request, notice => {
       granted = true
-      this.lastNotice = notice
+      told = notice
     }, error => {
       failure = error
     }, true)
@@ -229,6 +230,7 @@ export class Waiters {
       this.#isBlocking = false
     }
     if (failure !== undefined) throw failure
+    this.lastNotice = told // only now: others of this process may have been served since
     return granted
   }
 
@@ -237,7 +239,7 @@ export class Waiters {
     const { words, native } = this.#region
     const { number, record } = this.#participant
     const bell = record + PARTICIPANT.BELL
-    let sequence = sequenceOf(words, bell)
+    const heard = sequenceOf(words, bell)
     while (entry.queued) {
       if (!this.isLive) this.fail(new LockError('LOCK_LOST', 'this participant was evicted from the lock table'), false)
       const remaining = deadline - nowMs()
@@ -246,14 +248,14 @@ export class Waiters {
         this.withdraw(slot, entry)
         break
       }
-      sequence = sequenceOf(words, bell)
+      const sequence = sequenceOf(words, bell)
       this.retry(slot)
       if (!entry.queued || this.#vigil.watch(sequence, this.#wasUrgent)) continue
       sleepOnBell(words, record, sequence, calls => {
         native.waitBell(number, calls, Math.max(0, deadline - nowMs()))
       })
     }
-    if (this.#failure === undefined && unmute(words, bell) !== sequence) this.#onRing() // of other slots, or of more than rings tell
+    if (this.#failure === undefined && unmute(words, bell) !== heard) this.#onRing() // of other slots, or of more than rings tell: nobody else will
   }
 
   #spin(request: LockRequest): boolean {

@@ -168,6 +168,44 @@ test('a lockAll that fails takes no notice with it', async () => {
   expect([...set.abandoned].map(([name, notice]) => [name, notice.pid]).sort()).toEqual([['a', process.pid], ['b', process.pid]])
 })
 
+describe('a blocked caller is told, although others of its process are served before it goes on', () => {
+  test('behind it in the queue of the same slot', async () => {
+    const table = await open(undefined, ONE_SLOT)
+    const peer = await Peer.start(table.path)
+    await peer.ask({ verb: 'lock' })
+    const other = table.lock('b', { mode: 'shared' })
+    peer.process.kill('SIGKILL')
+    expect(table.lockSync('a', { mode: 'shared' }).abandoned?.pid).toBe(peer.pid)
+    expect((await other).abandoned).toBeUndefined()
+  })
+
+  test('in another slot', async () => {
+    const table = await open()
+    const peer = await Peer.start(table.path)
+    await peer.ask({ verb: 'lock' })
+    await peer.ask({ verb: 'lock', name: 'b', mode: 'shared' })
+    const other = table.lock('b')
+    peer.process.kill('SIGKILL')
+    expect(table.lockSync('a').abandoned?.pid).toBe(peer.pid)
+    expect((await other).abandoned).toBeUndefined()
+  })
+})
+
+test('a ring that only a blocked caller heard is passed on to the tasks of its process', async () => {
+  const table = await open()
+  const peer = await Peer.start(table.path)
+  for (const name of ['a', 'b']) await peer.ask({ verb: 'lock', name })
+  const other = table.lock('b')
+  peer.process.kill('SIGKILL')
+  let isServed = false
+  void other.then(() => {
+    isServed = true
+  })
+  table.lockSync('a')
+  await Promise.resolve()
+  expect(isServed).toBe(true)
+})
+
 test('a request of the Web Locks face is told, too', async () => {
   const table = await open()
   const peer = await Peer.start(table.path)

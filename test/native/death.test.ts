@@ -179,6 +179,15 @@ describe('what others left half done', () => {
     await ringOfDeath(opener, 2)
   })
 
+  test('one that came and died while the sentinel was not looking, certified likewise', async () => {
+    const opener = new Opener(makeTable()).join(1)
+    opener.region.setWaiting(true)
+    await opener.roundTrip(1)
+    await opener.roundTrip(1) // the sentinel has looked after the first
+    opener.setLife(2, LIFE.DEAD)
+    await ringOfDeath(opener, 2)
+  })
+
   test('a death that the kernel did not report is found by the audit of a waiter', async () => {
     const opener = new Opener(makeTable()).join(1)
     opener.setWord(2, PARTICIPANT.ROBUST, FUTEX_WAITERS | 4_000_000)
