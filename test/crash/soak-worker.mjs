@@ -73,9 +73,9 @@ async function look(cell, guard) {
 async function take(name, mode) {
   const dice = random()
   if (dice < 0.2) return table.tryLock(name, { mode })
-  if (dice < 0.3) return table.lockSync(name, { mode, timeoutMs: 20 })
-  if (dice < 0.5) return await table.lock(name, { mode, timeoutMs: random() * 5 })
-  if (dice < 0.6) return await table.lock(name, { mode, signal: AbortSignal.timeout(Math.floor(random() * 5)) })
+  if (dice < 0.4) return table.lockSync(name, { mode, timeoutMs: 20 })
+  if (dice < 0.55) return await table.lock(name, { mode, timeoutMs: random() * 5 })
+  if (dice < 0.65) return await table.lock(name, { mode, signal: AbortSignal.timeout(Math.floor(random() * 5)) })
   return await table.lock(name, { mode })
 }
 
@@ -119,6 +119,7 @@ process.on('message', order => {
   if (order === 'throw') throw new Error('as ordered')
   ending = true
 })
+process.on('disconnect', () => process.exit()) // nobody is left to end it
 process.send('working')
 await Promise.all([task(), task(), task()])
 await table.close()
