@@ -10,7 +10,8 @@
         "native/sentinel.cc",
         "native/ringer.cc",
         "native/lockfile.cc",
-        "native/files.cc"
+        "native/files.cc",
+        "native/directory.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],

@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "directory.h"
 #include "files.h"
 #include "lockfile.h"
 #include "mapping.h"
@@ -85,6 +86,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("createUnnamed", Napi::Function::New(env, createUnnamed, "createUnnamed"));
   registerLockfile(env, exports);
   registerFiles(env, exports);
+  registerDirectory(env, exports);
   return exports;
 }
 

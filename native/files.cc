@@ -18,17 +18,6 @@ using namespace locktable;
 
 constexpr int64_t kMaxSafe = (int64_t{1} << 53) - 1;
 
-/** A path as text, or as bytes that need not be UTF-8. */
-std::string readTextOrBytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
-  if (!info[index].IsBuffer()) return readPath(info, index, name);
-  const auto bytes = info[index].As<Napi::Buffer<char>>();
-  std::string path(bytes.Data(), bytes.Length());
-  if (path.empty() || path.find('\0') != std::string::npos) {
-    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a path without NUL characters");
-  }
-  return path;
-}
-
 /** (fd, offset, wantHole) -> where the next hole or data begins, at or behind `offset`; -1 if there is none. */
 Napi::Value fileSeek(const Napi::CallbackInfo& info) {
   const auto fd = static_cast<int>(readInteger(info, 0, "fd", 0, INT32_MAX));

@@ -64,9 +64,14 @@ inline const char* errnoName(int error) {
   }
 }
 
+/** "ENOENT: No such file or directory, open" */
+inline std::string errnoMessage(int error, const char* syscall) {
+  return std::string(errnoName(error)) + ": " + std::generic_category().message(error) + ", " + syscall;
+}
+
 /** Throws what node:fs would throw; `error` is a positive errno, `errno` of the JavaScript error is negative as in Node. */
 [[noreturn]] inline void throwErrno(Napi::Env env, int error, const char* syscall, const std::string& path = std::string()) {
-  std::string message = std::string(errnoName(error)) + ": " + std::generic_category().message(error) + ", " + syscall;
+  std::string message = errnoMessage(error, syscall);
   if (!path.empty()) message += " '" + path + "'";
   Napi::Error thrown = Napi::Error::New(env, message);
   Napi::Object object = thrown.Value();
@@ -86,6 +91,17 @@ inline void checkStatus(Napi::Env env, napi_status status) {
 inline std::string readPath(const Napi::CallbackInfo& info, size_t index, const char* name) {
   if (!info[index].IsString()) throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a string");
   std::string path = info[index].As<Napi::String>().Utf8Value();
+  if (path.empty() || path.find('\0') != std::string::npos) {
+    throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a path without NUL characters");
+  }
+  return path;
+}
+
+/** A path as text, or as bytes that need not be UTF-8. */
+inline std::string readTextOrBytes(const Napi::CallbackInfo& info, size_t index, const char* name) {
+  if (!info[index].IsBuffer()) return readPath(info, index, name);
+  const auto bytes = info[index].As<Napi::Buffer<char>>();
+  std::string path(bytes.Data(), bytes.Length());
   if (path.empty() || path.find('\0') != std::string::npos) {
     throw Napi::TypeError::New(info.Env(), std::string(name) + " must be a path without NUL characters");
   }

@@ -7,11 +7,11 @@
  *           that is restored depends on it.
  * ENTRIES   in the order of the stream. Of a directory: each file, directory, link …, and what ends the archive. An image is one entry.
  *             bytes         in the stream: header, contents, padding
- *             fingerprint   the first 16 bytes of SHA-256 of the time of the last change of status (ctime) in nanoseconds, the inode's
- *                           number, and the header as it stands in the archive: path, type, mode, owner, size, time, target, holes. What
- *                           has no contents is its header: time and inode are 0 then. All zero: never equal to anything.
- * EQUAL     Two entries with one fingerprint have the same bytes. Because: the header is part of it; the kernel sets ctime at each change of
- *           contents, and no program can set it (utimes sets it to now); another file in its place has another inode or ctime.
+ *             fingerprint   the first 16 bytes of SHA-256 of all that stands in its header: path, type, mode, owner, size, time, target,
+ *                           holes; and of what has contents, the time of the last change of status (ctime) in nanoseconds and the inode's
+ *                           number (tree/fingerprint.ts). All zero: never equal to anything.
+ * EQUAL     Two entries with one fingerprint have the same bytes. Because: what makes the header is part of it; the kernel sets ctime at each
+ *           change of contents, and no program can set it (utimes sets it to now); another file in its place has another inode or ctime.
  * RACY      A change within one tick of the clock after the file was read leaves ctime as it was. So an entry whose ctime is not SETTLE_MS
  *           older than the beginning of its listing has no fingerprint: next time it is read. The same for what changed while
  *           it was read, or could not be read.
@@ -24,7 +24,7 @@
  * TRIED     Columns for ctime, inode and the digest of the header: 14 bytes more an entry, and nobody ever asks which of them it was that
  *           changed.
  */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { DIGEST_BYTES, type Digest } from './digest.js'
 import { FormatError, type FormatErrorCode } from './errors.js'
 import { MAGIC_BYTES, MAX_BLOB_BYTES } from './format.js'
@@ -57,14 +57,8 @@ export const isCatalogue = (filename: string): boolean => filename.endsWith('.ca
 /** The latest ctime, in nanoseconds, that is old enough in a listing that begins now. */
 export const settledAt = (nowMs: number): bigint => (BigInt(Math.floor(nowMs)) - BigInt(SETTLE_MS)) * 1_000_000n
 
-const identity = Buffer.alloc(16)
-
-/** @param contents  undefined: the header is all that there is */
-export function fingerprintOf(header: Uint8Array, contents: { readonly ctimeNs: bigint; readonly inode: bigint } | undefined): Buffer {
-  identity.writeBigInt64LE(BigInt.asIntN(64, contents?.ctimeNs ?? 0n), 0)
-  identity.writeBigUInt64LE(BigInt.asUintN(64, contents?.inode ?? 0n), 8)
-  return createHash('sha256').update(identity).update(header).digest().subarray(0, FINGERPRINT_BYTES)
-}
+/** Of all that decides what an entry's bytes are. */
+export const fingerprintOf = (facts: Uint8Array): Buffer => hash('sha256', facts, 'buffer').subarray(0, FINGERPRINT_BYTES)
 
 /** Written while the archive is. */
 export class CatalogueBuilder {

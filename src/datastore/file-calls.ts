@@ -1,9 +1,23 @@
 /**
- * file-calls.ts: the calls on files that Node does not have, from the addon: holes, exact times, special files.
+ * file-calls.ts: the calls on files that Node does not have, from the addon: holes, exact times, special files, whole directories.
  */
 import { loadNative } from '../lock/native.js'
 
+/** Rows of numbers, and a text with all names: tree/file-table.ts. */
+export interface RawFiles {
+  readonly rows: Float64Array
+  readonly text: Uint8Array
+}
+
+export interface RawDirectory extends RawFiles {
+  readonly failed: readonly { readonly name: Buffer; readonly message: string }[]
+}
+
 interface FileCalls {
+  /** Names of the numbers of a row. */
+  readonly fileFields: readonly string[]
+  fileStat(path: string | Buffer): RawFiles
+  fileList(path: string | Buffer): RawDirectory
   fileSeek(fd: number, offset: number, wantHole: boolean): number
   fileSetTime(file: string | Buffer | number, seconds: number, nanoseconds: number): void
   fileMakeNode(path: string | Buffer, mode: number, major: number, minor: number): void
@@ -41,3 +55,11 @@ export function setTime(file: string | Buffer | number, time: { readonly seconds
 export function makeNode(path: string | Buffer, mode: number, device: { readonly major: number; readonly minor: number }): void {
   calls().fileMakeNode(path, mode, device.major, device.minor)
 }
+
+/** lstat(2) and readlink(2) of one file, without its name. */
+export const statRaw = (path: string | Buffer): RawFiles => calls().fileStat(path)
+
+/** The same of all that is in a directory, by the bytes of the names, and what could not be looked at. */
+export const listRaw = (path: string | Buffer): RawDirectory => calls().fileList(path)
+
+export const rawFields = (): readonly string[] => calls().fileFields

@@ -88,7 +88,7 @@ async function backUpImage(path: string, name: string, context: SourceContext): 
   }
 }
 
-const imageFingerprint = ({ size, mtimeNs, ctimeNs, ino }: BigIntStats): Buffer => fingerprintOf(Buffer.from(`image ${size} ${mtimeNs}`), { ctimeNs, inode: ino })
+const imageFingerprint = ({ size, mtimeNs, ctimeNs, ino }: BigIntStats): Buffer => fingerprintOf(Buffer.from(`image ${size} ${mtimeNs} ${ctimeNs} ${ino}`))
 
 async function unchangedImage(name: string, fingerprint: Uint8Array, { previousOf }: SourceContext): Promise<PreviousArchive | undefined> {
   const previous = await previousOf(name)

@@ -1,12 +1,14 @@
 /**
- * list.ts: what is in some directories of a tree, with the tar headers of all of it. Runs in a thread of the pool.
+ * list.ts: what is in some directories of a tree. Runs in a thread of the pool.
  */
-import { type BigIntStats, closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync } from 'node:fs'
-import { FINGERPRINT_BYTES, fingerprintOf } from '../catalogue.js'
-import { nextData, nextHole } from '../file-calls.js'
-import { byteString, onDisk, readable } from './byte-path.js'
+import { closeSync, constants, openSync } from 'node:fs'
+import { FINGERPRINT_BYTES } from '../catalogue.js'
+import { nextData, nextHole, type RawFiles } from '../file-calls.js'
+import { onDisk, readable } from './byte-path.js'
 import { type Excludes, excludesOf } from './exclude.js'
-import { canBeSparse, encodeHeader, type Extent, type FileTime, type TreeEntry, type TreeType } from './tar-header.js'
+import { checkFields, type Files, FileTableBuilder, listDirectory, statFile } from './file-table.js'
+import { fingerprintOfFile } from './fingerprint.js'
+import type { Extent } from './tar-header.js'
 
 /** Names and paths are byte strings. */
 export interface ListJob {
@@ -19,60 +21,37 @@ export interface ListJob {
   readonly exclude: readonly string[]
   /** Stay in this file system: the contents of directories of another one are left out. Undefined: go everywhere. */
   readonly deviceId: string | undefined
-  /** The latest time of a change of status that is old enough: catalogue.ts. */
-  readonly settledNs: bigint
-}
-
-export interface Listed {
-  readonly name: string
-  readonly isFile: boolean
-  /** Bytes of a file, holes included. */
-  readonly size: number
-  readonly extents: readonly Extent[] | undefined
-  /** The time of the last change of status, nanoseconds since 1970. */
-  readonly changed: bigint
-  /** Where its header is. */
-  readonly from: number
-  readonly to: number
-  /** Of a file with several names: what is the same for all of them, and what else a link to it needs. */
-  readonly shared: { readonly identity: string; readonly entry: TreeEntry } | undefined
-  /** It has no contents, or did not change just now. */
-  readonly isSettled: boolean
 }
 
 export interface ListResult {
-  readonly entries: readonly Listed[]
-  readonly headers: Uint8Array
-  /** FINGERPRINT_BYTES for each entry. */
+  /** Named relative to the root; `.` is the root itself. */
+  readonly files: RawFiles
+  /** FINGERPRINT_BYTES for each file. */
   readonly fingerprints: Uint8Array
+  /** By number: what of a sparse file is no hole. */
+  readonly extents: ReadonlyMap<number, readonly Extent[]>
   /** As in the job: what is still to be listed. */
   readonly directories: readonly string[]
   readonly problems: readonly { readonly path: string; readonly message: string }[]
 }
 
-const TYPES: ReadonlyMap<number, TreeType> = new Map([
-  [constants.S_IFREG, 'file'], [constants.S_IFDIR, 'directory'], [constants.S_IFLNK, 'symlink'],
-  [constants.S_IFIFO, 'fifo'], [constants.S_IFCHR, 'character-device'], [constants.S_IFBLK, 'block-device'],
-])
-
 /** By name, in the order of the bytes: a tree that has not changed gives the same stream. */
 export function list(job: ListJob): ListResult {
+  checkFields()
   const listing = new Listing(job, excludesOf(job.exclude))
-  while (listing.directories.length > 0 && listing.entries.length < job.maxEntries) listing.add(listing.directories.pop()!)
-  const { entries, directories, problems } = listing
-  const fingerprints = Buffer.concat(listing.fingerprints, entries.length * FINGERPRINT_BYTES)
-  return { entries, directories, problems, headers: new Uint8Array(Buffer.concat(listing.headers)), fingerprints: new Uint8Array(fingerprints) }
+  while (listing.directories.length > 0 && listing.found.count < job.maxEntries) listing.add(listing.directories.pop()!)
+  const { found, fingerprints, extents, directories, problems } = listing
+  return { files: found.finish(), fingerprints: new Uint8Array(Buffer.concat(fingerprints, found.count * FINGERPRINT_BYTES)), extents, directories, problems }
 }
 
 class Listing {
-  readonly entries: Listed[] = []
-  readonly headers: Buffer[] = []
+  readonly found = new FileTableBuilder()
   readonly fingerprints: Buffer[] = []
+  readonly extents = new Map<number, readonly Extent[]>()
   readonly directories: string[]
   readonly problems: { path: string; message: string }[] = []
   readonly #job: ListJob
   readonly #excludes: Excludes
-  #at = 0
 
   constructor(job: ListJob, excludes: Excludes) {
     this.#job = job
@@ -82,89 +61,51 @@ class Listing {
 
   /** The directory itself and what is in it but for directories: each of those is one piece of the archive, since tar sets its time when it leaves it. */
   add(directory: string): void {
-    const path = directory === '' ? this.#job.root : `${this.#job.root}/${directory}`
-    const found: string[] = []
-    const stat = this.#addEntry(directory === '' ? '.' : directory, path)
-    if (stat?.isDirectory() !== true || (this.#job.deviceId !== undefined && String(stat.dev) !== this.#job.deviceId)) return
-    for (const name of this.#namesIn(path)) {
+    const { root, deviceId } = this.#job
+    const path = directory === '' ? root : `${root}/${directory}`
+    try {
+      const self = statFile(path)
+      this.#addFile(self, 0, directory === '' ? '.' : directory, path)
+      if (self.typeOf(0) === 'directory' && (deviceId === undefined || self.deviceIdOf(0) === deviceId)) this.#addContents(directory, path)
+    } catch (error) {
+      this.#report(path, (error as Error).message)
+    }
+  }
+
+  #addContents(directory: string, path: string): void {
+    const { files, failed } = listDirectory(path)
+    const below: string[] = []
+    for (let file = 0; file < files.count; file++) {
+      const name = files.nameOf(file)
       const relative = directory === '' ? name : `${directory}/${name}`
-      const entry = this.#statOf(relative, `${path}/${name}`)
-      if (entry?.isDirectory() === true) found.push(relative)
-      else if (entry !== undefined) this.#addEntry(relative, `${path}/${name}`, entry)
+      const isDirectory = files.typeOf(file) === 'directory'
+      if (this.#excludes(relative, isDirectory)) continue
+      if (isDirectory) below.push(relative)
+      else this.#addFile(files, file, relative, `${path}/${name}`)
     }
-    this.directories.push(...found.reverse())
+    for (const { name, message } of failed) this.#report(`${path}/${name}`, message)
+    this.directories.push(...below.reverse())
   }
 
-  #namesIn(path: string): string[] {
+  #addFile(files: Files, file: number, name: string, path: string): void {
+    const type = files.typeOf(file)
+    if (type === undefined) {
+      this.#report(path, 'it is a socket, which no archive can hold')
+      return
+    }
     try {
-      return readdirSync(onDisk(path), { encoding: 'latin1' }).sort((a, b) => (a < b ? -1 : 1))
+      const extents = type === 'file' && files.canBeSparse(file, name) ? extentsOf(path, files.sizeOf(file)) : undefined
+      const number = this.found.add(files, file, name)
+      if (extents !== undefined) this.extents.set(number, extents)
+      this.fingerprints.push(fingerprintOfFile(files, file, name, extents))
     } catch (error) {
       this.#report(path, (error as Error).message)
-      return []
     }
-  }
-
-  /** Undefined: it is left out. */
-  #statOf(name: string, path: string): BigIntStats | undefined {
-    try {
-      const stat = lstatSync(onDisk(path), { bigint: true })
-      return this.#excludes(name, stat.isDirectory()) ? undefined : stat
-    } catch (error) {
-      this.#report(path, (error as Error).message)
-      return undefined
-    }
-  }
-
-  /** Undefined: it could not be added. */
-  #addEntry(name: string, path: string, known?: BigIntStats): BigIntStats | undefined {
-    try {
-      const stat = known ?? lstatSync(onDisk(path), { bigint: true })
-      const type = TYPES.get(Number(stat.mode) & constants.S_IFMT)
-      if (type === undefined) this.#report(path, 'it is a socket, which no archive can hold')
-      else this.#push(entryOf(path, name, type, stat), stat)
-      return stat
-    } catch (error) {
-      this.#report(path, (error as Error).message)
-      return undefined
-    }
-  }
-
-  #push(entry: TreeEntry, stat: BigIntStats): void {
-    const header = encodeHeader(entry)
-    this.headers.push(header)
-    const from = this.#at
-    this.#at += header.length
-    const { name, type, size, extents } = entry
-    const shared = stat.nlink > 1n && type !== 'directory' ? { identity: `${stat.dev}:${stat.ino}`, entry } : undefined
-    const hasContents = type === 'file' && size > 0 && extents?.length !== 0
-    this.fingerprints.push(fingerprintOf(header, hasContents ? { ctimeNs: stat.ctimeNs, inode: stat.ino } : undefined))
-    const isSettled = !hasContents || stat.ctimeNs <= this.#job.settledNs
-    this.entries.push({ name, isFile: type === 'file', size, extents, changed: stat.ctimeNs, from, to: this.#at, shared, isSettled })
   }
 
   #report(path: string, message: string): void {
     this.problems.push({ path: readable(path), message })
   }
-}
-
-function entryOf(path: string, name: string, type: TreeType, stat: BigIntStats): TreeEntry {
-  const common = { name, type, mode: Number(stat.mode) & 0o7777, uid: Number(stat.uid), gid: Number(stat.gid), time: timeOf(stat.mtimeNs) }
-  if (type === 'symlink') return { ...common, size: 0, target: readlinkSync(onDisk(path), 'latin1') }
-  if (type !== 'file') return { ...common, size: 0, device: type.endsWith('device') ? deviceOf(Number(stat.rdev)) : undefined }
-  const size = Number(stat.size)
-  return { ...common, size, extents: Number(stat.blocks) * 512 < size && canBeSparse(name) ? extentsOf(path, size) : undefined }
-}
-
-function timeOf(nanoseconds: bigint): FileTime {
-  const rest = ((nanoseconds % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n
-  return { seconds: Number((nanoseconds - rest) / 1_000_000_000n), nanoseconds: Number(rest) }
-}
-
-/** As glibc puts the two together. */
-function deviceOf(device: number): { major: number; minor: number } {
-  const high = Math.floor(device / 2 ** 32)
-  const low = device >>> 0
-  return { major: ((low >>> 8) & 0xfff) | (high & ~0xfff), minor: (low & 0xff) | ((low >>> 12) & ~0xff) }
 }
 
 /** Undefined: there are no holes, the file is only stored well (compressed, or in its inode). */
@@ -183,6 +124,3 @@ function extentsOf(path: string, size: number): Extent[] | undefined {
     closeSync(fd)
   }
 }
-
-/** The file system that a path is in, of the path as a user types it. */
-export const deviceIdOf = (path: string): string => String(lstatSync(onDisk(byteString(path)), { bigint: true }).dev)

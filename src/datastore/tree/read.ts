@@ -6,8 +6,10 @@ import type { FileProblem, Piece } from '../pipeline/jobs.js'
 import type { WorkerPool } from '../pipeline/pool.js'
 import type { StreamEntry } from '../pipeline/reuse.js'
 import { byteString, readable } from './byte-path.js'
-import { deviceIdOf, type Listed, type ListResult } from './list.js'
-import { encodeHeader, paddingOf, TAR_BLOCK_BYTES, TAR_END } from './tar-header.js'
+import { Files, deviceIdOf } from './file-table.js'
+import { hasContents } from './fingerprint.js'
+import type { ListResult } from './list.js'
+import { encodeHeader, type FileTime, headerBytes, paddingOf, TAR_BLOCK_BYTES, TAR_END, type TreeEntry } from './tar-header.js'
 
 export interface TreeOptions {
   readonly pool: WorkerPool
@@ -24,34 +26,73 @@ export interface TreeOptions {
 /** A job of some 20 ms, and contents for the other threads meanwhile. */
 const ENTRIES_PER_JOB = 1000
 const PADDING = new Uint8Array(TAR_BLOCK_BYTES)
+const NANOSECONDS = 1_000_000_000n
 
 /** A file, directory, link …, or the end of the archive. */
-export class TreeStreamEntry implements StreamEntry {
-  readonly bytes: number
-  readonly fingerprint: Uint8Array
+export type TreeStreamEntry = StreamEntry & {
   /** False: it may change without another fingerprint. */
   readonly isSettled: boolean
-  readonly #header: Uint8Array
-  readonly #number: number
-  readonly #file: { readonly root: string; readonly listed: Listed; readonly bytes: number } | undefined
+}
 
-  constructor(header: Uint8Array, number: number, { fingerprint, root, file }: { readonly fingerprint?: Uint8Array; readonly root?: string; readonly file?: Listed | undefined } = {}) {
-    const bytes = file?.extents?.reduce((sum, { length }) => sum + length, 0) ?? file?.size ?? 0
-    this.bytes = header.length + bytes + paddingOf(bytes)
-    this.fingerprint = fingerprint ?? fingerprintOf(header, undefined)
-    this.isSettled = file?.isSettled ?? true
-    this.#header = header
+/** What is in the archive as it is here: a link to an earlier entry, the end. */
+class PlainEntry implements TreeStreamEntry {
+  readonly bytes: number
+  readonly fingerprint: Uint8Array
+  readonly isSettled = true
+  readonly #piece: Uint8Array
+
+  constructor(piece: Uint8Array) {
+    this.bytes = piece.length
+    this.fingerprint = fingerprintOf(piece)
+    this.#piece = piece
+  }
+
+  pieces(): Iterable<Piece> {
+    return [this.#piece]
+  }
+}
+
+/** What the entries of a listing have in common. */
+interface Listed {
+  readonly root: string
+  readonly files: Files
+  readonly settled: FileTime
+}
+
+/** A file, directory …: what it says of itself, and for a file where its contents are. Its header is made when somebody asks for it. */
+class FileEntry implements TreeStreamEntry {
+  readonly bytes: number
+  readonly fingerprint: Uint8Array
+  readonly isSettled: boolean
+  readonly #entry: TreeEntry
+  readonly #dataBytes: number
+  readonly #files: Files
+  readonly #file: number
+  readonly #root: string
+  readonly #number: number
+
+  /** @param number  among all entries */
+  constructor({ root, files, settled }: Listed, file: number, entry: TreeEntry, fingerprint: Uint8Array, number: number) {
+    const { extents, size } = entry
+    this.#dataBytes = extents?.reduce((sum, { length }) => sum + length, 0) ?? size
+    this.bytes = headerBytes(entry) + this.#dataBytes + paddingOf(this.#dataBytes)
+    this.fingerprint = fingerprint
+    this.isSettled = !hasContents(size, extents) || files.isSettledAt(file, settled)
+    this.#entry = entry
+    this.#files = files
+    this.#file = file
+    this.#root = root
     this.#number = number
-    this.#file = file && { root: root ?? '', listed: file, bytes }
   }
 
   * pieces(): Generator<Piece, void> {
-    yield this.#header
-    if (this.#file === undefined) return
-    const { root, listed: { name, extents, size, changed }, bytes } = this.#file
-    const path = `${root}/${name}`
-    for (const { offset, length } of extents ?? [{ offset: 0, length: size }]) if (length > 0) yield { path, offset, length, changed, entry: this.#number }
-    if (paddingOf(bytes) > 0) yield PADDING.subarray(0, paddingOf(bytes))
+    const { name, extents, size } = this.#entry
+    yield encodeHeader(this.#entry)
+    if (this.#dataBytes === 0) return
+    const common = { path: `${this.#root}/${name}`, changed: this.#files.changedOf(this.#file), entry: this.#number }
+    for (const { offset, length } of extents ?? [{ offset: 0, length: size }]) if (length > 0) yield { ...common, offset, length }
+    const padding = paddingOf(this.#dataBytes)
+    if (padding > 0) yield PADDING.subarray(0, padding)
   }
 }
 
@@ -61,28 +102,35 @@ export class TreeStreamEntry implements StreamEntry {
  * A directory comes before what is in it, and all of that before anything else. Of several links to a file the first is a file, the others say so.
  */
 export async function* treeEntries(root: string, options: TreeOptions): AsyncGenerator<readonly TreeStreamEntry[], void, undefined> {
-  const path = byteString(root)
+  const settled = timeOf(options.settledNs)
   const links = new Map<string, string>()
   let count = 0
-  for await (const { entries, headers, fingerprints, problems } of listings(root, options)) {
+  for await (const { files: table, fingerprints, extents, problems } of listings(root, options)) {
     for (const problem of problems) options.onProblem?.(problem)
-    yield entries.map((listed, i) => {
-      options.onEntry?.(readable(listed.name), listed.size)
-      const link = linkOf(listed, links)
-      if (link !== undefined) return new TreeStreamEntry(link, count++)
-      const fingerprint = fingerprints.subarray(i * FINGERPRINT_BYTES, (i + 1) * FINGERPRINT_BYTES)
-      return new TreeStreamEntry(headers.subarray(listed.from, listed.to), count++, { fingerprint, root: path, file: listed.isFile ? listed : undefined })
-    })
+    const files = new Files(table)
+    const listed: Listed = { root: byteString(root), files, settled }
+    const entries: TreeStreamEntry[] = []
+    for (let file = 0; file < files.count; file++) {
+      const entry = files.entryOf(file, files.typeOf(file)!, files.nameOf(file), extents.get(file))
+      options.onEntry?.(readable(entry.name), entry.size)
+      const link = linkOf(entry, files.sharedIdOf(file), links)
+      const fingerprint = fingerprints.subarray(file * FINGERPRINT_BYTES, (file + 1) * FINGERPRINT_BYTES)
+      entries.push(link ?? new FileEntry(listed, file, entry, fingerprint, count))
+      count++
+    }
+    yield entries
   }
-  yield [new TreeStreamEntry(TAR_END, count)]
+  yield [new PlainEntry(TAR_END)]
 }
 
-/** The header of what is a link to an earlier entry. */
-function linkOf({ name, shared }: Listed, links: Map<string, string>): Uint8Array | undefined {
-  if (shared === undefined) return undefined
-  const first = links.get(shared.identity)
-  if (first !== undefined) return encodeHeader({ ...shared.entry, type: 'link', size: 0, extents: undefined, target: first })
-  links.set(shared.identity, name)
+const timeOf = (nanoseconds: bigint): FileTime => ({ seconds: Number(nanoseconds / NANOSECONDS), nanoseconds: Number(nanoseconds % NANOSECONDS) })
+
+/** What is a link to an earlier entry. */
+function linkOf(entry: TreeEntry, sharedId: string | undefined, links: Map<string, string>): TreeStreamEntry | undefined {
+  if (sharedId === undefined) return undefined
+  const first = links.get(sharedId)
+  if (first !== undefined) return new PlainEntry(encodeHeader({ ...entry, type: 'link', size: 0, extents: undefined, target: first }))
+  links.set(sharedId, entry.name)
   return undefined
 }
 
@@ -94,12 +142,12 @@ interface Listing {
 
 /**
  * Parts of the tree, in order. What a job leaves over is two parts, so that all threads have something to list; as many jobs are ahead of
- * whoever takes the results, and no more: each holds a thousand entries and their headers.
+ * whoever takes the results, and no more: each holds a thousand entries.
  */
-async function* listings(root: string, { pool, exclude = [], oneFileSystem, settledNs }: TreeOptions): AsyncGenerator<ListResult, void, undefined> {
+async function* listings(root: string, { pool, exclude = [], oneFileSystem }: TreeOptions): AsyncGenerator<ListResult, void, undefined> {
   const deviceId = oneFileSystem === true ? deviceIdOf(root) : undefined
   const begin = (directories: readonly string[]): Promise<ListResult> => {
-    const job = pool.run({ kind: 'list', root: byteString(root), directories, maxEntries: ENTRIES_PER_JOB, exclude, deviceId, settledNs })
+    const job = pool.run({ kind: 'list', root: byteString(root), directories, maxEntries: ENTRIES_PER_JOB, exclude, deviceId })
     job.catch(() => undefined) // reported when its turn comes
     return job
   }

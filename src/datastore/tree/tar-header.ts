@@ -88,6 +88,14 @@ export function encodeHeader(entry: TreeEntry): Buffer {
   return Buffer.concat(parts)
 }
 
+/** Bytes of encodeHeader(). Of most entries they are known without making it: a pax block, what is in it, and the header. */
+export function headerBytes(entry: TreeEntry): number {
+  const { name, type, uid, gid, size, extents, target } = entry
+  const isPlain = extents === undefined && uid <= MAX_SMALL && gid <= MAX_SMALL && size <= MAX_LARGE &&
+    fits(type === 'directory' ? `${name}/` : name) && (target === undefined || fits(target))
+  return isPlain ? 3 * TAR_BLOCK_BYTES : encodeHeader(entry).length
+}
+
 /** Names in ASCII mean the same everywhere; others get a record that says that they are UTF-8, or are bytes and no more. */
 const fits = (name: string): boolean => name.length <= MAX_NAME_BYTES && (!/[^\0-\x7f]/.test(name) || !isText(name))  
 

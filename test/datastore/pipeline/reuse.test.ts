@@ -15,7 +15,7 @@ interface Fake { readonly name: number; readonly bytes: number; readonly isDoubt
 
 /** Different from place to place. */
 const contentOf = ({ name, bytes }: Fake): Buffer => Buffer.concat(Array.from({ length: Math.ceil(bytes / 32) }, (_, i) => createHash('sha256').update(`${name}.${i}`).digest())).subarray(0, bytes)
-const printOf = ({ name }: Fake): Buffer => fingerprintOf(Buffer.from(String(name)), undefined)
+const printOf = ({ name }: Fake): Buffer => fingerprintOf(Buffer.from(String(name)))
 const streamOf = (fakes: readonly Fake[]): Buffer => Buffer.concat(fakes.map(contentOf))
 
 /** In two pieces. */
