@@ -4,7 +4,7 @@ import { Worker } from 'node:worker_threads'
 import { crc32 } from 'node:zlib'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { blobKind, checkBlob, decodeBlob, encodeBlob } from '../../src/datastore/blob.js'
+import { blobKind, checkBlob, decodeBlob, encodeBlob, encodeBlobInto, MAX_HEADER_BYTES } from '../../src/datastore/blob.js'
 import { CryptKey } from '../../src/datastore/crypt.js'
 import { DatastoreError, FormatError } from '../../src/datastore/errors.js'
 
@@ -115,6 +115,22 @@ describe('encodeBlob', () => {
       if (!kind.includes('zstd')) expect(raw.length).toBe(plain.length + (encrypt ? 44 : 12))
       expect(decodeBlob(raw, { key, where: 'file', maxBytes: plain.length }).equals(plain)).toBe(true)
     }))
+  })
+
+  it.each([
+    ['raw', undefined, randomBytes(200_000)], ['zstd', undefined, Buffer.alloc(200_000, hello)],
+    ['encrypted', key, randomBytes(200_000)], ['encrypted-zstd', key, Buffer.from(randomBytes(200_000).toString('hex'))],
+  ] as const)('writes a blob, %s, into shared memory that has just room for it, and nothing behind it', (kind, blobKey, plain) => {
+    const memory = Buffer.from(new SharedArrayBuffer(plain.length + MAX_HEADER_BYTES + 10)).fill(0x55)
+    const length = encodeBlobInto(memory.subarray(0, plain.length + MAX_HEADER_BYTES), plain, { key: blobKey })
+    expect(memory.subarray(length).every(byte => byte === 0x55)).toBe(true)
+    expect(checkBlob(memory.subarray(0, length), 'memory')).toBe(kind)
+    expect(decodeBlob(memory.subarray(0, length), { key, where: 'memory' }).equals(plain)).toBe(true)
+    expect(length).toBe(encodeBlob(plain, { key: blobKey }).length)
+  })
+
+  it.each([['raw', undefined], ['encrypted', key]] as const)('refuses memory that is too small for the blob, %s', (_kind, blobKey) => {
+    expect(() => encodeBlobInto(Buffer.alloc(1000), randomBytes(1000), { key: blobKey })).toThrow(RangeError)
   })
 
   it('stores noise raw and text compressed', () => {

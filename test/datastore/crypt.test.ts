@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -37,6 +38,15 @@ describe('CryptKey', () => {
       expect(key.tryDecrypt(parts.subarray(0, 16), parts.subarray(16, 32), parts.subarray(32))).toBeUndefined()
       expect(CryptKey.generate().tryDecrypt(iv, tag, data)).toBeUndefined()
     }))
+  })
+
+  it.each([0, 1, 65_535, 65_536, 65_537, 300_000])('encrypts %i bytes into memory that there is as it does into its own', bytes => {
+    const plain = randomBytes(bytes)
+    const target = Buffer.alloc(bytes + 1)
+    const { iv, tag } = key.encryptInto(plain, target)
+    expect(key.tryDecrypt(iv, tag, target.subarray(0, bytes))?.equals(plain)).toBe(true)
+    expect(target[bytes]).toBe(0)
+    expect(key.encryptInto(plain, target).iv.equals(iv)).toBe(false)
   })
 
   it('keeps its bytes to itself', () => {

@@ -66,7 +66,7 @@ export async function* packSteps(
   yield* packFilled(filled, packer)
 }
 
-const slabsFor = (packer: Packer): SlabPool => new SlabPool(UNCUT_SLABS + 2 * packer.pool.threadCount, SLAB_BYTES)
+const slabsFor = (packer: Packer): SlabPool => new SlabPool(UNCUT_SLABS + 2 * packer.pool.threadCount, SLAB_BYTES, packer.pool.memory)
 
 async function* packFilled(filled: AsyncIterable<Filled | KnownChunk>, packer: Packer): AsyncGenerator<PackedChunk, void, undefined> {
   yield* mapOrdered(cutSlabs(filled), packer.windowChunks, async cut => {

@@ -1,15 +1,13 @@
 /**
  * pack.ts: from bytes to chunks in the store. What fixed.ts and dynamic.ts share.
  */
+import { MAX_HEADER_BYTES } from '../blob.js'
 import type { CryptKey } from '../crypt.js'
 import type { Digest } from '../digest.js'
 import { DigestSet } from './digest-set.js'
 import type { FileRange, PackContext, Part } from './jobs.js'
 import type { WorkerPool } from './pool.js'
 import { type Slab, SlabPool } from './slabs.js'
-
-/** What an encoded chunk has beside at most its plain bytes. */
-const MAX_HEADER_BYTES = 64
 
 /** A set that has no room, and so never says that it has a chunk. */
 const NONE = new DigestSet(0)
@@ -64,7 +62,7 @@ export class Packer {
     this.signal = signal
     this.windowChunks = 2 * pool.threadCount + 2
     this.#sink = sink
-    this.#outputs = new SlabPool(this.windowChunks, limits.maxChunkBytes + MAX_HEADER_BYTES)
+    this.#outputs = new SlabPool(this.windowChunks, limits.maxChunkBytes + MAX_HEADER_BYTES, pool.memory)
     const known = new DigestSet(sink.knownChunks.size + limits.expectedChunks)
     for (const digest of sink.knownChunks.keys()) known.claim(Buffer.from(digest, 'hex'))
     this.#context = { known: known.buffer, key: key?.exportKey() }

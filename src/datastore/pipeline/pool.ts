@@ -6,6 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { checkInteger, checkOptions } from '../../check.js'
 import { inPackage } from '../../package-root.js'
 import type { Job, Results } from './jobs.js'
+import { SlabMemory } from './slabs.js'
 import { type PackedError, unpackError } from './thread-errors.js'
 
 const JOBS_PER_THREAD = 2
@@ -31,6 +32,8 @@ interface Thread {
 
 export class WorkerPool {
   readonly threadCount: number
+  /** Of the streams that the threads work on, one after the other. */
+  readonly memory = new SlabMemory()
   readonly #threads: Thread[] = []
   readonly #waiting: Request[] = []
   #failure: Error | undefined

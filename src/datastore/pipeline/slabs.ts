@@ -9,8 +9,9 @@ export class Slab {
   readonly #free: (slab: Slab) => void
   #users = 0
 
-  constructor(bytes: number, free: (slab: Slab) => void) {
-    this.buffer = new SharedArrayBuffer(bytes)
+  /** @param memory  Bytes of new memory, or memory that is nobody's. */
+  constructor(memory: number | SharedArrayBuffer, free: (slab: Slab) => void) {
+    this.buffer = typeof memory === 'number' ? new SharedArrayBuffer(memory) : memory
     this.#free = free
   }
 
@@ -38,30 +39,53 @@ export interface SlabPart {
   readonly length: number
 }
 
+/** What streams leave to those after them: fresh memory costs a page fault for every 4 KiB, and time of the main thread. */
+export class SlabMemory {
+  readonly #free: SharedArrayBuffer[] = []
+
+  /** At least so many bytes: of what is free, the smallest that will do, and of those the one last used. */
+  take(bytes: number): SharedArrayBuffer {
+    let best = -1
+    for (const [i, { byteLength }] of this.#free.entries()) {
+      if (byteLength >= bytes && (best < 0 || byteLength <= this.#free[best]!.byteLength)) best = i
+    }
+    return best < 0 ? new SharedArrayBuffer(bytes) : this.#free.splice(best, 1)[0]!
+  }
+
+  give(memory: SharedArrayBuffer): void {
+    this.#free.push(memory)
+  }
+}
+
+/** Slabs of one size, up to `count` in use at a time. Those that are not in use are in `memory`. */
 export class SlabPool {
   readonly #bytes: number
-  readonly #free: Slab[] = []
+  readonly #memory: SlabMemory
   readonly #waiting: ((slab: Slab) => void)[] = []
-  #unmade: number
+  #unused: number
 
-  constructor(count: number, bytes: number) {
-    this.#unmade = count
+  constructor(count: number, bytes: number, memory: SlabMemory = new SlabMemory()) {
+    this.#unused = count
     this.#bytes = bytes
+    this.#memory = memory
   }
 
   /** A slab with one user. First come, first served. */
   async acquire(): Promise<Slab> {
-    const slab = this.#free.pop() ?? this.#make()
+    const slab = this.#take()
     return (slab ?? (await new Promise<Slab>(resolve => this.#waiting.push(resolve)))).retain()
   }
 
-  #make(): Slab | undefined {
-    if (this.#unmade === 0) return undefined
-    this.#unmade--
-    return new Slab(this.#bytes, slab => {
+  #take(): Slab | undefined {
+    if (this.#unused === 0) return undefined
+    this.#unused--
+    return new Slab(this.#memory.take(this.#bytes), slab => {
       const next = this.#waiting.shift()
-      if (next === undefined) this.#free.push(slab)
-      else next(slab)
+      if (next !== undefined) next(slab)
+      else {
+        this.#unused++
+        this.#memory.give(slab.buffer)
+      }
     })
   }
 }

@@ -3,7 +3,7 @@
  * small file costs a tenth of an asynchronous one.
  */
 import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
-import { blobKind, decodeBlob, encodeBlob, isEncryptedKind } from '../blob.js'
+import { blobKind, decodeBlob, encodeBlobInto, isEncryptedKind } from '../blob.js'
 import { findCandidates, WINDOW_BYTES } from '../chunker.js'
 import { CryptKey } from '../crypt.js'
 import { type Digest, sha256 } from '../digest.js'
@@ -56,9 +56,7 @@ function pack({ data, context, output }: PackJob): PackResult {
   const key = keyOf(context.key)
   const digest = digestOf(parts, key)
   if (!knownOf(context.known).claim(digest)) return { digest, encodedBytes: undefined }
-  const encoded = encodeBlob(parts.length === 1 ? parts[0]! : join(parts), { key })
-  Buffer.from(output).set(encoded)
-  return { digest, encodedBytes: encoded.length }
+  return { digest, encodedBytes: encodeBlobInto(Buffer.from(output), parts.length === 1 ? parts[0]! : join(parts), { key }) }
 }
 
 let lastZeros: { readonly length: number; readonly key: CryptKey | undefined; readonly digest: Digest } | undefined
