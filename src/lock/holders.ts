@@ -15,6 +15,16 @@ export function liveNumbers(words: Int32Array, bitmap: number): number[] {
   return numbers
 }
 
+/** How many participants wait for a slot, dead ones included. */
+export function waiterCount(words: Int32Array, slot: number): number {
+  let count = 0
+  for (let i = 0; i < BITMAP_WORDS; i++) {
+    const bits = Atomics.load(words, slot + SLOT.WAITERS_EXCLUSIVE + i) | Atomics.load(words, slot + SLOT.WAITERS_SHARED + i)
+    for (let rest = bits; rest !== 0; rest &= rest - 1) count++
+  }
+  return count
+}
+
 export interface SlotHolders {
   /** The owner's number, 0 if none. */
   readonly owner: number
