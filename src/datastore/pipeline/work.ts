@@ -2,12 +2,13 @@
  * work.ts: what a thread of the pool does for each job. Synchronous: a thread has nothing else to do, and a synchronous read of a
  * small file costs a tenth of an asynchronous one.
  */
-import { closeSync, constants, fstatSync, openSync, readFileSync, readSync } from 'node:fs'
+import { readFileSync, readSync } from 'node:fs'
 import { blobKind, decodeBlob, encodeBlobInto, isEncryptedKind } from '../blob.js'
 import { findCandidates, WINDOW_BYTES } from '../chunker.js'
 import { CryptKey } from '../crypt.js'
 import { type Digest, sha256 } from '../digest.js'
 import { DatastoreError, FormatError } from '../errors.js'
+import { type PartRead, tryReadPart } from '../file-calls.js'
 import { onDisk, readable } from '../tree/byte-path.js'
 import { list } from '../tree/list.js'
 import { writeFiles } from '../tree/write.js'
@@ -114,26 +115,23 @@ function fill({ target, pieces, between }: FillJob): FillResult {
 }
 
 function readPiece({ path: bytes, offset, changed, entry }: FilePiece, target: Buffer, problems: FileProblem[]): void {
-  const path = readable(bytes)
-  const report = (message: string): unknown => problems.push({ path, message, entry })
+  const report = (message: string): unknown => problems.push({ path: readable(bytes), message, entry })
   let read = 0
   try {
-    const fd = openSync(onDisk(bytes), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-    try {
-      if (!fstatSync(fd).isFile()) report('it was replaced by something that is no file')
-      else {
-        read = readFully(fd, target, offset)
-        if (read < target.length) report('it was made shorter while it was read')
-        else if (changed !== undefined && fstatSync(fd, { bigint: true }).ctimeNs !== changed) report('it changed while it was read')
-      }
-    } finally {
-      closeSync(fd)
+    const part = tryReadPart(onDisk(bytes), target, offset)
+    if (part === undefined) report('it was replaced by something that is no file')
+    else {
+      read = part.bytes
+      if (read < target.length) report('it was made shorter while it was read')
+      else if (changed !== undefined && changedNs(part) !== changed) report('it changed while it was read')
     }
   } catch (error) {
     report((error as Error).message)
   }
-  target.fill(0, read)
+  if (read < target.length) target.fill(0, read)
 }
+
+const changedNs = ({ changedSeconds, changedNanoseconds }: PartRead): bigint => BigInt(changedSeconds) * 1_000_000_000n + BigInt(changedNanoseconds)
 
 function unpack({ path, digest, length, key: keyBytes, target, keepHoles }: UnpackJob): void {
   const key = keyOf(keyBytes)
