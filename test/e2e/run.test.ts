@@ -143,10 +143,13 @@ describe('signals', () => {
     guard.release()
   })
 
-  /** A job of a shell: the kernel stops only what somebody is there to continue. */
+  /**
+   * A job of a shell: a process group whose leader's parent is in another one of the session, for the kernel stops only what somebody is there
+   * to continue. No real shell: bash, waiting for a job that is stopped and continued, now and then loops for ever ("wait_for: No record of process").
+   */
   async function startJob(text: string): Promise<{ run: Run; command: number; child: number }> {
-    const run = await new Run('bash', ['-c', 'set -m; "$@" & echo "job $!,"; wait -f $!', 'bash', process.execPath, MAIN, 'run', 'a', '-c', `echo pid $$.; ${text}`], {})
-      .said('.')
+    const shell = 'import os, subprocess, sys; job = subprocess.Popen(sys.argv[1:], preexec_fn=lambda: os.setpgid(0, 0)); print(f"job {job.pid},", flush=True); sys.exit(job.wait())'
+    const run = await new Run('python3', ['-c', shell, process.execPath, MAIN, 'run', 'a', '-c', `echo pid $$.; ${text}`], {}).said('.')
     return { run, command: Number(/job (\d+)/.exec(run.out)?.[1]), child: Number(/pid (\d+)/.exec(run.out)?.[1]) }
   }
 
