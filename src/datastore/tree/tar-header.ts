@@ -71,21 +71,19 @@ export const canBeSparse = isText
 export function encodeHeader(entry: TreeEntry): Buffer {
   const { name, type, uid, gid, time, extents, size, target } = entry
   const records: [string, string][] = [['mtime', formatTime(time)]]
-  const parts: Buffer[] = []
   const map = extents && sparseMap(extents, size)
   const stored = map === undefined ? size : map.length + extents!.reduce((sum, { length }) => sum + length, 0)
   const storedName = map !== undefined ? posix.join(posix.dirname(name), SPARSE_FOLDER, posix.basename(name)) : type === 'directory' ? `${name}/` : name
+  let before = ''
   if (map !== undefined) records.push(['GNU.sparse.major', '1'], ['GNU.sparse.minor', '0'], ['GNU.sparse.name', name], ['GNU.sparse.realsize', String(size)])
-  else if (!fits(storedName)) longName('path', 'L', storedName, records, parts)
-  if (target !== undefined && !fits(target)) longName('linkpath', 'K', target, records, parts)
+  else if (!fits(storedName)) before += longName('path', 'L', storedName, records)
+  if (target !== undefined && !fits(target)) before += longName('linkpath', 'K', target, records)
   if (uid > MAX_SMALL) records.push(['uid', String(uid)])
   if (gid > MAX_SMALL) records.push(['gid', String(gid)])
   if (stored > MAX_LARGE) records.push(['size', String(stored)])
-  const pax = Buffer.from(records.map(paxRecord).join(''), 'latin1')
-  parts.push(block({ name: `PaxHeaders/${posix.basename(name)}`, flag: 'x', mode: 0o644, size: pax.length }), padded(pax))
-  parts.push(block({ name: storedName, flag: TYPE_FLAGS[type], mode: entry.mode, size: stored, uid, gid, seconds: time.seconds, target, device: entry.device }))
-  if (map !== undefined) parts.push(map)
-  return Buffer.concat(parts)
+  const pax = records.map(paxRecord).join('')
+  const own = block({ name: storedName, flag: TYPE_FLAGS[type], mode: entry.mode, size: stored, uid, gid, seconds: time.seconds, target, device: entry.device })
+  return Buffer.from(`${before}${block({ name: `PaxHeaders/${posix.basename(name)}`, flag: 'x', mode: 0o644, size: pax.length })}${padded(pax)}${own}${map ?? ''}`, 'latin1')
 }
 
 /** Bytes of encodeHeader(). Of most entries they are known without making it: a pax block, what is in it, and the header. */
@@ -99,9 +97,11 @@ export function headerBytes(entry: TreeEntry): number {
 /** Names in ASCII mean the same everywhere; others get a record that says that they are UTF-8, or are bytes and no more. */
 const fits = (name: string): boolean => name.length <= MAX_NAME_BYTES && (!/[^\0-\x7f]/.test(name) || !isText(name))  
 
-function longName(record: string, flag: string, name: string, records: [string, string][], parts: Buffer[]): void {
-  if (isText(name)) records.push([record, name])
-  else parts.push(block({ name: '././@LongLink', flag, mode: 0o644, size: name.length + 1 }), padded(Buffer.from(`${name}\0`, 'latin1')))
+/** @returns what comes before all else */
+function longName(record: string, flag: string, name: string, records: [string, string][]): string {
+  if (!isText(name)) return block({ name: '././@LongLink', flag, mode: 0o644, size: name.length + 1 }) + padded(`${name}\0`)
+  records.push([record, name])
+  return ''
 }
 
 /** A record says its own length, the digits of which count too. */
@@ -124,38 +124,42 @@ interface BlockFields {
   readonly device?: { readonly major: number; readonly minor: number } | undefined
 }
 
-/** Offset and digits of each number, as POSIX has them. */
-function block({ name, flag, mode, size, uid = 0, gid = 0, seconds = 0, target = '', device = { major: 0, minor: 0 } }: BlockFields): Buffer {
-  const bytes = Buffer.alloc(TAR_BLOCK_BYTES)
-  const octal = (value: number, at: number, digits: number, max: number): void => {
-    bytes.write(Math.min(Math.max(value, 0), max).toString(8).padStart(digits, '0'), at, 'latin1')
-  }
-  bytes.write(name.slice(0, MAX_NAME_BYTES), 0, 'latin1')
-  octal(mode, 100, 7, MAX_SMALL)
-  octal(uid, 108, 7, MAX_SMALL)
-  octal(gid, 116, 7, MAX_SMALL)
-  octal(size, 124, 11, MAX_LARGE)
-  octal(seconds, 136, 11, MAX_LARGE)
-  bytes.write(`        ${flag}`, 148, 'latin1')
-  bytes.write(target.slice(0, MAX_NAME_BYTES), 157, 'latin1')
-  bytes.write('ustar\x0000', 257, 'latin1')
-  octal(device.major, 329, 7, MAX_SMALL)
-  octal(device.minor, 337, 7, MAX_SMALL)
-  let sum = 0
-  for (const byte of bytes) sum += byte
-  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1')
-  return bytes
+/** A string with a character for each byte: one for a whole header, made into bytes at once, takes a third of the time of writing field by field. */
+function block({ name, flag, mode, size, uid = 0, gid = 0, seconds = 0, target = '', device = NO_DEVICE }: BlockFields): string {
+  const shortName = name.slice(0, MAX_NAME_BYTES)
+  const shortTarget = target.slice(0, MAX_NAME_BYTES)
+  const numbers = octal(mode, 7, MAX_SMALL) + octal(uid, 7, MAX_SMALL) + octal(gid, 7, MAX_SMALL) + octal(size, 11, MAX_LARGE) + octal(seconds, 11, MAX_LARGE)
+  const numbersOfDevice = octal(device.major, 7, MAX_SMALL) + octal(device.minor, 7, MAX_SMALL)
+  const sum = sumOf(shortName) + sumOf(numbers) + SUM_OF_BLANKS + sumOf(flag) + sumOf(shortTarget) + sumOf(MAGIC) + sumOf(numbersOfDevice)
+  const checksum = `${sum.toString(8).padStart(6, '0')}\0 `
+  return `${filled(shortName, MAX_NAME_BYTES)}${numbers}${checksum}${flag}${filled(shortTarget, MAX_NAME_BYTES)}${filled(MAGIC, MAGIC_FIELD_BYTES)}${filled(numbersOfDevice, REST_BYTES)}`
 }
 
-function padded(bytes: Buffer): Buffer {
-  return Buffer.concat([bytes], bytes.length + paddingOf(bytes.length))
+const MAGIC = 'ustar\x0000'
+/** With the names of user and group, which are left out. */
+const MAGIC_FIELD_BYTES = 8 + 32 + 32
+/** The device's numbers, and what follows them, which is left out. */
+const REST_BYTES = TAR_BLOCK_BYTES - 329
+const NO_DEVICE = { major: 0, minor: 0 }
+const ZEROS = '\0'.repeat(TAR_BLOCK_BYTES)
+/** The checksum's own field counts as blanks. */
+const SUM_OF_BLANKS = 8 * 0x20
+
+const octal = (value: number, digits: number, max: number): string => `${Math.min(Math.max(value, 0), max).toString(8).padStart(digits, '0')}\0`
+const filled = (text: string, bytes: number): string => text + ZEROS.slice(0, bytes - text.length)
+const padded = (text: string): string => text + ZEROS.slice(0, paddingOf(text.length))
+
+function sumOf(text: string): number {
+  let sum = 0
+  for (let i = 0; i < text.length; i++) sum += text.charCodeAt(i)
+  return sum
 }
 
 /** Where the last data ends before the file does, GNU tar wants an empty extent there. */
-function sparseMap(extents: readonly Extent[], size: number): Buffer {
+function sparseMap(extents: readonly Extent[], size: number): string {
   const last = extents.at(-1)
   const all = last !== undefined && last.offset + last.length === size ? extents : [...extents, { offset: size, length: 0 }]
-  return padded(Buffer.from([all.length, ...all.flatMap(({ offset, length }) => [offset, length])].map(number => `${number}\n`).join('')))
+  return padded([all.length, ...all.flatMap(({ offset, length }) => [offset, length])].map(number => `${number}\n`).join(''))
 }
 
 export function formatTime({ seconds, nanoseconds }: FileTime): string {
