@@ -41,14 +41,19 @@ extern "C" {
 // Headers before glibc 2.33 made these of the others, which take a version; the functions of that name came later. (Here the file
 // sizes are 64 bits wide with either name.)
 int __fxstat(int version, int fd, struct stat* status);
+int __fxstatat(int version, int directory, const char* path, struct stat* status, int flags);
 int __lxstat(int version, const char* path, struct stat* status);
 int __xstat(int version, const char* path, struct stat* status);
 int __xmknod(int version, const char* path, mode_t mode, dev_t* device);
 #define LOCKTABLE_OWN __attribute__((weak, visibility("hidden")))
 LOCKTABLE_OWN int locktable_fstat(int fd, struct stat* status) __asm__("fstat64");
+LOCKTABLE_OWN int locktable_fstatat(int directory, const char* path, struct stat* status, int flags) __asm__("fstatat64");
 LOCKTABLE_OWN int locktable_lstat(const char* path, struct stat* status) __asm__("lstat64");
 LOCKTABLE_OWN int locktable_stat(const char* path, struct stat* status) __asm__("stat64");
 LOCKTABLE_OWN int locktable_fstat(int fd, struct stat* status) { return __fxstat(LOCKTABLE_STAT_VERSION, fd, status); }
+LOCKTABLE_OWN int locktable_fstatat(int directory, const char* path, struct stat* status, int flags) {
+  return __fxstatat(LOCKTABLE_STAT_VERSION, directory, path, status, flags);
+}
 LOCKTABLE_OWN int locktable_lstat(const char* path, struct stat* status) { return __lxstat(LOCKTABLE_STAT_VERSION, path, status); }
 LOCKTABLE_OWN int locktable_stat(const char* path, struct stat* status) { return __xstat(LOCKTABLE_STAT_VERSION, path, status); }
 LOCKTABLE_OWN int locktable_mknod(const char* path, mode_t mode, dev_t device) __asm__("mknod");
