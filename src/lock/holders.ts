@@ -15,12 +15,11 @@ export function liveNumbers(words: Int32Array, bitmap: number): number[] {
   return numbers
 }
 
-/** How many participants wait for a slot, dead ones included. */
-export function waiterCount(words: Int32Array, slot: number): number {
+/** How many participants wait for a shared hold of a slot, dead ones included. */
+export function sharedWaiterCount(words: Int32Array, slot: number): number {
   let count = 0
   for (let i = 0; i < BITMAP_WORDS; i++) {
-    const bits = Atomics.load(words, slot + SLOT.WAITERS_EXCLUSIVE + i) | Atomics.load(words, slot + SLOT.WAITERS_SHARED + i)
-    for (let rest = bits; rest !== 0; rest &= rest - 1) count++
+    for (let bits = Atomics.load(words, slot + SLOT.WAITERS_SHARED + i); bits !== 0; bits &= bits - 1) count++
   }
   return count
 }
