@@ -12,7 +12,8 @@
  *
  * A waiter stays awake for a while (spinning, vigil.ts), but not behind more readers than there are cores: the owner that they wait for waits
  * itself for readers that have lost their cores, and each that is awake keeps one from them. Sixteen processes, one lock in a hundred
- * exclusive: 1.5 times as many locks a second. Where all want the lock for themselves, to sleep at once costs a sixth of the throughput.
+ * exclusive: 1.5 times as many locks a second (bench/readers.ts). Where all want the lock for themselves, to sleep at once costs a sixth of the
+ * throughput (bench/handover.ts).
  */
 import { availableParallelism } from 'node:os'
 import { LockError } from '../errors.js'
