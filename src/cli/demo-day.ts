@@ -6,6 +6,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { LockTable, TableGuard } from '../index.js'
+import { tellToEnd } from './demo-child.js'
 import { type Board, Journal, type Wish, readBoard } from './demo-journal.js'
 import type { DemoPlan } from './demo-plan.js'
 import { Seal } from './demo-seal.js'
@@ -171,7 +172,7 @@ export class Day {
   /** Tells the workers to end. One that does not, because it waits for a lock that nobody will release, is what must never be. */
   async #end(): Promise<void> {
     this.#ending = true
-    for (const { child } of this.#workers) if (child.connected) child.send('end')
+    for (const { child } of this.#workers) tellToEnd(child)
     const everything = Promise.all([...[...this.#workers].map(worker => worker.gone), ...this.#takeovers])
     await Promise.race([everything, sleep(END_MS, undefined, { ref: false })])
     for (const { id, child } of this.#workers) {

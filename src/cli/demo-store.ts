@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { LockTable } from '../index.js'
 import { Datastore, STORE_SPACES } from '../datastore/index.js'
+import { tellToEnd } from './demo-child.js'
 import type { DayOptions } from './demo-day.js'
 import { type StoreProof, proveStore } from './demo-store-proof.js'
 import { copyShare } from './demo-store-tree.js'
@@ -88,7 +89,7 @@ class Crowd {
 
   async end(): Promise<void> {
     this.#ending = true
-    for (const { child } of this.#workers.values()) if (child.connected) child.send('end')
+    for (const { child } of this.#workers.values()) tellToEnd(child)
     await Promise.race([Promise.all([...this.#workers.values()].map(worker => worker.gone)), sleep(END_MS, undefined, { ref: false })])
     for (const [id, { child }] of this.#workers) {
       this.crashes.push(`process ${id} did not end`)

@@ -1,14 +1,17 @@
 /** `locktable demo`: real processes, files and kills; and that its proof can fail. */
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { tellToEnd } from '../../src/cli/demo-child.js'
 import { type DemoPlan, findGroups, manifestPath } from '../../src/cli/demo-plan.js'
 import { prove } from '../../src/cli/demo-proof.js'
 import { proveStore } from '../../src/cli/demo-store-proof.js'
 import { digestOfTree } from '../../src/cli/demo-store-tree.js'
 import { journalOf, type StorePlan } from '../../src/cli/demo-store-worker.js'
 import { Datastore, backUp, formatSnapshot, parseGroup } from '../../src/datastore/index.js'
-import { locktable, open, place, start, until } from './support.js'
+import { MAIN, locktable, open, place, processState, start, until } from './support.js'
 
 /** A small tree like node_modules, and nothing else in the directories where the demo leaves things. */
 function tree(): { root: string; environment: NodeJS.ProcessEnv; left: () => string[] } {
@@ -51,10 +54,26 @@ describe('a day', () => {
     const run = start(['demo', '--seconds', '600', '--workers', '2', root], environment)
     await until(() => /[1-9]\d* rewrites/.test(run.out))
     run.child.kill('SIGINT')
-    const { status, out } = await run.ended
+    const { status, out, err } = await run.ended
+    expect(err).toBe('')
     expect(out).toMatch(/^PROOF: every counter adds up/m)
     expect(status).toBe(0)
     expect(left()).toEqual([])
+  })
+
+  test('a worker that was killed a moment before the end does not hear of it, and that is no fault', async () => {
+    const child = fork(MAIN, ['demo-worker', 'no plan', 'w1'], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+    const gone = once(child, 'exit')
+    await once(child, 'spawn')
+    const failed = vi.fn()
+    child.on('error', failed)
+    child.kill('SIGKILL')
+    // Until it is dead, without a turn of the event loop: that would see its end of the channel closed.
+    while (processState(child.pid ?? 0) !== undefined) continue
+    expect(child.connected).toBe(true)
+    tellToEnd(child)
+    await gone
+    expect(failed).not.toHaveBeenCalled()
   })
 
   test('in a table that is there it leaves the table', async () => {
