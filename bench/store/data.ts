@@ -109,7 +109,7 @@ export function makeData(root: string, mib: number): void {
   for (const part of PARTS) makeImage(join(root, part, 'disk.img'), Math.ceil(partBytes * (1 - TREE_SHARE) / MIB) * MIB, part)
 }
 
-/** Bytes of the regular files. Reads everything, which warms the cache alike for all. */
+/** Bytes of the regular files. Reads everything, which warms the cache. */
 export function sizeOfData(root: string): { readonly bytes: number; readonly files: number } {
   let [bytes, files] = [0, 0]
   for (const { path, kind } of walk(root)) {

@@ -67,7 +67,6 @@ async function playRound(round: number): Promise<void> {
   await eachOf(attempts, round, async ({ repository }) => run(repository.init))
   for (const step of STEPS) {
     if (step === 'changed') changeData(data, round)
-    if (step !== 'second') sizeOfData(data)
     const expected = step === 'restore' ? digestOf(data) : undefined
     await eachOf(attempts, round, async attempt => {
       const seconds = await measure(step, attempt, data, expected)
