@@ -25,7 +25,27 @@ interface FileCalls {
   fileMakeNode(path: string | Buffer, mode: number, major: number, minor: number): void
 }
 
-const calls = (): FileCalls => loadNative() as unknown as FileCalls
+const native = (): FileCalls => loadNative() as unknown as FileCalls
+
+/** @throws {Error} as node:fs does, also in its words: those of the C library are others. */
+function call<T>(make: (calls: FileCalls) => T): T {
+  try {
+    return make(native())
+  } catch (error) {
+    if (error instanceof Error) error.message = asNodeSays(error.message)
+    throw error
+  }
+}
+
+let wordsByCode: ReadonlyMap<string, string> | undefined
+
+function asNodeSays(message: string): string {
+  wordsByCode ??= new Map(getSystemErrorMap().values())
+  return message.replace(/^(\w+): .*?, /, (all, code: string) => {
+    const words = wordsByCode?.get(code)
+    return words === undefined ? all : `${code}: ${words}, `
+  })
+}
 
 /** Where the next data begins at or behind `offset`; undefined if only a hole follows. A file system without holes has data everywhere. */
 export function nextData(fd: number, offset: number): number | undefined {
@@ -39,7 +59,7 @@ export function nextHole(fd: number, offset: number): number | undefined {
 
 function seek(fd: number, offset: number, wantHole: boolean): number | undefined {
   try {
-    const found = calls().fileSeek(fd, offset, wantHole)
+    const found = call(calls => calls.fileSeek(fd, offset, wantHole))
     return found < 0 ? undefined : found
   } catch (error) {
     // A device or file system that cannot tell: all of it is data.
@@ -50,12 +70,16 @@ function seek(fd: number, offset: number, wantHole: boolean): number | undefined
 
 /** Sets the times of modification and access of an open file, or of what has a path: of a symbolic link itself. Node's own calls round to some hundred nanoseconds. */
 export function setTime(file: string | Buffer | number, time: { readonly seconds: number; readonly nanoseconds: number }): void {
-  calls().fileSetTime(file, time.seconds, time.nanoseconds)
+  call(calls => {
+    calls.fileSetTime(file, time.seconds, time.nanoseconds)
+  })
 }
 
 /** mknod(2): `mode` has the type's bits. */
 export function makeNode(path: string | Buffer, mode: number, device: { readonly major: number; readonly minor: number }): void {
-  calls().fileMakeNode(path, mode, device.major, device.minor)
+  call(calls => {
+    calls.fileMakeNode(path, mode, device.major, device.minor)
+  })
 }
 
 const lastChanged = new Float64Array(2)
@@ -72,30 +96,20 @@ export interface PartRead {
  * What a regular file has from `offset` on, into all of `target`, which may be shared. A link is not followed, a FIFO not waited for.
  *
  * @returns undefined: it is no regular file.
- * @throws {Error} as node:fs does.
  * Cost: five system calls and one crossing from JavaScript; by node:fs it is five.
  */
 export function tryReadPart(path: string | Buffer, target: Buffer, offset: number): PartRead | undefined {
-  try {
-    const bytes = calls().fileRead(path, target, offset, lastChanged)
-    return bytes < 0 ? undefined : { bytes, changedSeconds: lastChanged[0]!, changedNanoseconds: lastChanged[1]! }
-  } catch (error) {
-    throw asNodeSays(error)
-  }
-}
-
-/** The C library has other words for errors than Node. */
-function asNodeSays(error: unknown): unknown {
-  const { errno, message } = error as NodeJS.ErrnoException
-  const [code, text] = getSystemErrorMap().get(errno ?? 0) ?? []
-  if (code !== undefined) (error as Error).message = message.replace(/^\w+: .*?, /, `${code}: ${text}, `)
-  return error
+  const bytes = call(calls => calls.fileRead(path, target, offset, lastChanged))
+  return bytes < 0 ? undefined : { bytes, changedSeconds: lastChanged[0]!, changedNanoseconds: lastChanged[1]! }
 }
 
 /** lstat(2) and readlink(2) of one file, without its name. */
-export const statRaw = (path: string | Buffer): RawFiles => calls().fileStat(path)
+export const statRaw = (path: string | Buffer): RawFiles => call(calls => calls.fileStat(path))
 
 /** The same of all that is in a directory, by the bytes of the names, and what could not be looked at. */
-export const listRaw = (path: string | Buffer): RawDirectory => calls().fileList(path)
+export function listRaw(path: string | Buffer): RawDirectory {
+  const { failed, ...files } = call(calls => calls.fileList(path))
+  return { ...files, failed: failed.map(({ name, message }) => ({ name, message: asNodeSays(message) })) }
+}
 
-export const rawFields = (): readonly string[] => calls().fileFields
+export const rawFields = (): readonly string[] => native().fileFields

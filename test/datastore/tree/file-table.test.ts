@@ -1,6 +1,6 @@
 /** What the addon says of files is what the kernel says; what is told of a file by its fingerprint; how long its header is. */
 import { execFileSync } from 'node:child_process'
-import { type BigIntStats, linkSync, lstatSync, mkdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
+import { type BigIntStats, linkSync, lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -104,6 +104,21 @@ describe('a directory', () => {
     ['a path that is too long', () => statFile(`/${'x/'.repeat(3000)}`), 'ENAMETOOLONG'],
   ])('%s', (_, action, code) => {
     expect(action).toThrow(expect.objectContaining({ code }))
+  })
+
+  it('says so in the words of node:fs', () => {
+    for (const [own, nodes] of [[statFile, lstatSync], [listDirectory, readdirSync]] as const) {
+      for (const path of ['/nowhere', `/${'x/'.repeat(3000)}`]) {
+        let expected = ''
+        try {
+          nodes(path)
+        } catch (error) {
+          expected = (error as Error).message
+        }
+        expect(() => own(path)).toThrow(expected)
+        expect(expected).toMatch(/^E\w+: .*, /)
+      }
+    }
   })
 
   it.each([[undefined], [1], [''], ['a\0b'], [Buffer.from('a\0b')], [Buffer.alloc(0)]])('%o is no path', path => {
