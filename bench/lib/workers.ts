@@ -173,6 +173,7 @@ export function joinCrew<Task, Result>(): Member<Task, Result> {
   let stages = 0
   let started = 0
   process.once('disconnect', () => process.exit()) // the benchmark is gone
+  if (!process.connected) process.exit()
   return {
     index,
     processes,

@@ -27,6 +27,7 @@ const PIECE_MIB = 256
 const task = JSON.parse(process.argv[2] ?? '') as RecoveryTask
 const words = openSharedWords(task.address)
 process.once('disconnect', () => process.exit())
+if (!process.connected) process.exit()
 const locks = await machinePeer(task.peer).open(task.directory)
 
 /** Memory that the kernel must give back before the process is gone. */

@@ -6,6 +6,7 @@
  */
 import { appendFileSync, readFileSync } from 'node:fs'
 import { Datastore, DatastoreError, backUp, formatSnapshot, parseGroup } from '../datastore/index.js'
+import { onEnd } from './demo-child.js'
 import { changeSomething, digestOfTree } from './demo-store-tree.js'
 
 /** Given to every worker as a JSON file. */
@@ -34,11 +35,10 @@ export async function demoStoreWorker(planFile: string, id: string): Promise<voi
   const plan = JSON.parse(readFileSync(planFile, 'utf8')) as StorePlan
   const worker = Number(id)
   let ending = false
-  const end = (): void => {
-    ending = true
-  }
   process.on('SIGINT', () => undefined) // ^C reaches the whole job; the parent tells us when to end
-  process.once('message', end).once('disconnect', end)
+  onEnd(() => {
+    ending = true
+  })
   const tell = (message: Told): void => {
     if (process.connected) process.send?.(message)
   }

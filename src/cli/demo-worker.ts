@@ -9,6 +9,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { LockTable } from '../index.js'
+import { onEnd } from './demo-child.js'
 import { Journal, type Wish } from './demo-journal.js'
 import { type DemoGroup, type DemoManifest, type DemoPlan, type DemoSnapshot, manifestPath, readManifest } from './demo-plan.js'
 import { Seal } from './demo-seal.js'
@@ -18,11 +19,8 @@ export async function demoWorker(planFile: string, worker: string): Promise<void
   const table = await LockTable.open(plan.tablePath, { create: false, requireTmpfs: false, label: `demo ${worker}` })
   const work = new Work(plan, table, worker)
   process.on('SIGINT', () => undefined) // ^C reaches the whole job; the parent tells us when to end
-  process.once('message', () => {
+  onEnd(() => {
     work.ending = true
-  })
-  process.once('disconnect', () => {
-    work.ending = true // the parent is gone
   })
   while (!work.ending) {
     await work.once()

@@ -120,6 +120,7 @@ process.on('message', order => {
   ending = true
 })
 process.on('disconnect', () => process.exit()) // nobody is left to end it
+if (!process.connected) process.exit()
 process.send('working')
 await Promise.all([task(), task(), task()])
 await table.close()

@@ -76,6 +76,18 @@ describe('a day', () => {
     expect(failed).not.toHaveBeenCalled()
   })
 
+  test.each(['demo-worker', 'demo-store-worker'])('a %s whose demo is gone before it listens ends', async worker => {
+    const plan = join(place.directory, 'plan.json')
+    const { root } = tree()
+    const repository = join(place.directory, 'store')
+    await (await Datastore.create(repository, { table: place.path, syncLevel: 'none' })).close()
+    writeFileSync(plan, JSON.stringify({ tablePath: place.path, storeDirectory: place.directory, groups: findGroups(root), withoutLocks: false, repository, scratch: place.directory, trees: [root] }))
+    const child = fork(MAIN, [worker, plan, '0'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
+    const gone = once(child, 'exit')
+    child.disconnect()
+    expect(await gone).toEqual([0, null])
+  })
+
   test('in a table that is there it leaves the table', async () => {
     const { root, environment } = tree()
     const table = await open({ spaces: ['group', 'snapshot', 'manifest'] })
