@@ -8,7 +8,7 @@ import type { Datastore } from './datastore.js'
 import { createManifest, type CryptMode, type Manifest, type ManifestFile, signManifest } from './manifest.js'
 import { Meter } from './meter.js'
 import { checkArchiveName, type GroupName } from './names.js'
-import { WorkerPool } from './pipeline/pool.js'
+import { withSharedPool } from './pipeline/shared-pool.js'
 import { previousArchive } from './previous.js'
 import { archiveNameOf, backUpSource, catalogueOf, sizeOf } from './source.js'
 import { type BackupOptions, type BackupReport, checkTransfer, type Source, TRANSFER_KEYS } from './transfer.js'
@@ -46,16 +46,13 @@ async function fill(session: BackupSession, sources: readonly Source[], { key, s
   const cryptMode: CryptMode = key === undefined ? 'none' : sign ? 'sign-only' : 'encrypt'
   const previousOf = async (archive: string) => (changeDetection === 'data' ? undefined : await previousArchive(session, archive, { cryptMode, key, onUnusable: meter.onRemark }))
   const files: ManifestFile[] = []
-  const pool = new WorkerPool()
-  try {
+  await withSharedPool(async pool => {
     for (const source of sources) {
       signal?.throwIfAborted()
       const written = await backUpSource(source, { session, pool, meter, signal, previousOf, key: cryptMode === 'encrypt' ? key : undefined })
       files.push(...written.map(archive => ({ ...archive, cryptMode })))
     }
-  } finally {
-    await pool.close()
-  }
+  })
   signal?.throwIfAborted()
   meter.enter('finish')
   const { type: backupType, id: backupId, time: backupTime } = session.snapshot

@@ -12,7 +12,8 @@ import { DatastoreError } from './errors.js'
 import { checkSignature } from './manifest.js'
 import { Meter } from './meter.js'
 import { archiveKind, formatSnapshot, type SnapshotName } from './names.js'
-import { WorkerPool } from './pipeline/pool.js'
+import type { WorkerPool } from './pipeline/pool.js'
+import { withSharedPool } from './pipeline/shared-pool.js'
 import { unpackSlabs, unpackStream, unpackToFile } from './pipeline/unpack.js'
 import type { ReaderSession } from './reader.js'
 import { checkTransfer, type RestoreReport, type Target, TRANSFER_KEYS, type TransferOptions } from './transfer.js'
@@ -85,12 +86,7 @@ async function restoreArchive(archive: string, target: Target, context: Context)
   const index = await reader.readIndex(archive)
   meter.totalBytes = index.size
   meter.enter('data')
-  const pool = new WorkerPool()
-  try {
-    await restoreIndex(index, target, context, pool)
-  } finally {
-    await pool.close()
-  }
+  await withSharedPool(pool => restoreIndex(index, target, context, pool))
 }
 
 async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, options }: Context, pool: WorkerPool): Promise<void> {

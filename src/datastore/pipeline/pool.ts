@@ -54,6 +54,11 @@ export class WorkerPool {
     })
   }
 
+  /** No job is taken any more: a thread has ended, or the pool is closed. */
+  get hasFailed(): boolean {
+    return this.#failure !== undefined
+  }
+
   /** Ends the threads; what they have not done is rejected. Idempotent. */
   async close(): Promise<void> {
     this.#fail(new Error('the pool is closed'))

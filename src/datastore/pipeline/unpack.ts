@@ -49,7 +49,7 @@ export async function* unpackSlabs(entries: Iterable<IndexEntry>, options: Unpac
   const { pool, chunkPath, signal } = options
   const key = options.key?.exportKey()
   const limit = pool.threadCount + 1
-  const slabs = new SlabPool(2 * limit, SLAB_BYTES)
+  const slabs = new SlabPool(2 * limit, SLAB_BYTES, pool.memory)
   yield* mapOrdered(entries, limit, async ({ start, end, digest }) => {
     signal?.throwIfAborted()
     const length = end - start

@@ -45,8 +45,8 @@ export async function restoreTree(source: AsyncIterable<SlabPart>, root: string,
         reader.give(slab.bytes(0, length))
         tree.use(slab)
         await takeParts(reader, tree, options)
-        tree.use(undefined)
       } finally {
+        tree.use(undefined) // what is to be written from the slab holds it from now on, after an error too
         slab.release()
       }
     }
