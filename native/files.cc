@@ -1,6 +1,6 @@
 /**
- * files.cc: calls on files that Node does not have: where the holes are, times to the nanosecond, special files; and a part of a file read
- * in one call, for which Node needs five.
+ * files.cc: calls on files that Node does not have: where the holes are, times to the nanosecond, special files, everything of a file system
+ * on the disk; and a part of a file read in one call, for which Node needs five.
  */
 #include "files.h"
 
@@ -109,11 +109,54 @@ Napi::Value fileRead(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, static_cast<double>(filled));
 }
 
+/** syncfs(2), which may take minutes, in a thread of libuv's pool. */
+class FilesystemSync : public Napi::AsyncWorker {
+ public:
+  FilesystemSync(Napi::Env env, const std::string& path) : Napi::AsyncWorker(env), path_(path), deferred_(Napi::Promise::Deferred::New(env)) {}
+
+  Napi::Promise promise() const { return deferred_.Promise(); }
+
+  void Execute() override {
+    const OpenFile file{openRetried(path_, O_RDONLY | O_NONBLOCK | O_CLOEXEC)};
+    if (file.fd < 0) fail("open");
+    else if (syncfs(file.fd) != 0) fail("syncfs");
+  }
+
+  void OnOK() override {
+    try {
+      if (error_ == 0) deferred_.Resolve(Env().Undefined());
+      else deferred_.Reject(errnoError(Env(), error_, syscall_, path_).Value());
+    } catch (const Napi::Error&) {
+      // The JavaScript thread is being terminated, and takes no values any more: nobody waits.
+    }
+  }
+
+ private:
+  void fail(const char* syscall) {
+    error_ = errno;
+    syscall_ = syscall;
+  }
+
+  const std::string path_;
+  const Napi::Promise::Deferred deferred_;
+  int error_ = 0;
+  const char* syscall_ = "";
+};
+
+/** (path) -> a promise: everything of the file system that has the path is on the disk. */
+Napi::Value fileSyncFilesystem(const Napi::CallbackInfo& info) {
+  auto* worker = new FilesystemSync(info.Env(), readTextOrBytes(info, 0, "path"));
+  const Napi::Promise promise = worker->promise();
+  worker->Queue();  // it deletes itself
+  return promise;
+}
+
 }  // namespace
 
 void registerFiles(Napi::Env env, Napi::Object exports) {
   exports.Set("fileSeek", Napi::Function::New(env, fileSeek, "fileSeek"));
   exports.Set("fileSetTime", Napi::Function::New(env, fileSetTime, "fileSetTime"));
   exports.Set("fileRead", Napi::Function::New(env, fileRead, "fileRead"));
+  exports.Set("fileSyncFilesystem", Napi::Function::New(env, fileSyncFilesystem, "fileSyncFilesystem"));
   exports.Set("fileMakeNode", Napi::Function::New(env, fileMakeNode, "fileMakeNode"));
 }

@@ -69,17 +69,21 @@ inline std::string errnoMessage(int error, const char* syscall) {
   return std::string(errnoName(error)) + ": " + std::generic_category().message(error) + ", " + syscall;
 }
 
-/** Throws what node:fs would throw; `error` is a positive errno, `errno` of the JavaScript error is negative as in Node. */
-[[noreturn]] inline void throwErrno(Napi::Env env, int error, const char* syscall, const std::string& path = std::string()) {
+/** What node:fs would throw; `error` is a positive errno, `errno` of the JavaScript error is negative as in Node. */
+inline Napi::Error errnoError(Napi::Env env, int error, const char* syscall, const std::string& path = std::string()) {
   std::string message = errnoMessage(error, syscall);
   if (!path.empty()) message += " '" + path + "'";
-  Napi::Error thrown = Napi::Error::New(env, message);
-  Napi::Object object = thrown.Value();
+  Napi::Error made = Napi::Error::New(env, message);
+  Napi::Object object = made.Value();
   object.Set("code", errnoName(error));
   object.Set("errno", -error);
   object.Set("syscall", syscall);
   if (!path.empty()) object.Set("path", path);
-  throw thrown;
+  return made;
+}
+
+[[noreturn]] inline void throwErrno(Napi::Env env, int error, const char* syscall, const std::string& path = std::string()) {
+  throw errnoError(env, error, syscall, path);
 }
 
 /** For calls of the C interface, which report failure by a status: throws the pending or a new error. */

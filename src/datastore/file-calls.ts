@@ -1,5 +1,5 @@
 /**
- * file-calls.ts: the calls on files that Node does not have, from the addon: holes, exact times, special files, whole directories, a part of a file in one call.
+ * file-calls.ts: the calls on files that Node does not have, from the addon: holes, exact times, special files, whole directories and file systems, a part of a file in one call.
  */
 import { getSystemErrorMap } from 'node:util'
 import { loadNative } from '../lock/native.js'
@@ -22,6 +22,7 @@ interface FileCalls {
   fileSeek(fd: number, offset: number, wantHole: boolean): number
   fileSetTime(file: string | Buffer | number, seconds: number, nanoseconds: number): void
   fileRead(path: string | Buffer, target: Buffer, offset: number, changed: Float64Array): number
+  fileSyncFilesystem(path: string | Buffer): Promise<void>
   fileMakeNode(path: string | Buffer, mode: number, major: number, minor: number): void
 }
 
@@ -32,9 +33,13 @@ function call<T>(make: (calls: FileCalls) => T): T {
   try {
     return make(native())
   } catch (error) {
-    if (error instanceof Error) error.message = asNodeSays(error.message)
-    throw error
+    throw inNodesWords(error)
   }
+}
+
+function inNodesWords(error: unknown): unknown {
+  if (error instanceof Error) error.message = asNodeSays(error.message)
+  return error
 }
 
 let wordsByCode: ReadonlyMap<string, string> | undefined
@@ -80,6 +85,20 @@ export function makeNode(path: string | Buffer, mode: number, device: { readonly
   call(calls => {
     calls.fileMakeNode(path, mode, device.major, device.minor)
   })
+}
+
+/**
+ * syncfs(2): all that was written to the file system that has the path is on the disk, by whomever.
+ *
+ * @throws {Error} as node:fs does; from Linux 5.8 on also if an earlier write to it has failed.
+ * Cost: what is not written yet, at the rate of the disk; a thread of Node's pool meanwhile.
+ */
+export async function syncFilesystem(path: string | Buffer): Promise<void> {
+  try {
+    await native().fileSyncFilesystem(path)
+  } catch (error) {
+    throw inNodesWords(error)
+  }
 }
 
 const lastChanged = new Float64Array(2)

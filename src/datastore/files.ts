@@ -5,13 +5,13 @@
  * What the caller has to expect (a file is missing, or there already) is a result; everything else is a FileError. Nothing here decides
  * anything about a datastore.
  */
-import { execFile } from 'node:child_process'
 import { constants, fchmodSync, fchownSync, lutimes, mkdirSync, type Stats } from 'node:fs'
 import { chown, link, lstat, mkdir, open, readdir, rename, rmdir, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { DatastoreError } from './errors.js'
+import { syncFilesystem } from './file-calls.js'
 
 export interface FileInfo {
   readonly kind: 'file' | 'directory' | 'other'
@@ -106,7 +106,6 @@ const BATCH = 256
 
 type Kinds = Pick<Stats, 'isFile' | 'isDirectory'>
 const kindOf = (of: Kinds): FileEntry['kind'] => (of.isFile() ? 'file' : of.isDirectory() ? 'directory' : 'other')
-const run = promisify(execFile)
 const setTimes = promisify(lutimes)
 
 async function readUpTo(path: string, maxBytes: number | undefined): Promise<Buffer> {
@@ -192,7 +191,5 @@ export const systemFiles: Files = {
     return true
   }, { ENOENT: false }),
   syncDirectory: path => call('sync', path, () => syncOne(path), {}),
-  syncFilesystem: path => call('sync the file system of', path, async () => {
-    await run('sync', ['-f', path]) // syncfs(2), which Node does not have
-  }, {}),
+  syncFilesystem: path => call('sync the file system of', path, () => syncFilesystem(path), {}),
 }

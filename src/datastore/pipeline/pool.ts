@@ -54,6 +54,11 @@ export class WorkerPool {
     })
   }
 
+  /** For who will have jobs in a moment: the first thread begins now. */
+  begin(): void {
+    if (this.#threads.length === 0 && this.#failure === undefined) this.#start()
+  }
+
   /** No job is taken any more: a thread has ended, or the pool is closed. */
   get hasFailed(): boolean {
     return this.#failure !== undefined
@@ -102,6 +107,7 @@ export class WorkerPool {
     })
     thread.worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))))
     thread.worker.on('exit', () => this.#fail(new Error('a thread of the pool ended')))
+    thread.worker.unref() // it has no job yet
     this.#threads.push(thread)
     return thread
   }
