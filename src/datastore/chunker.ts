@@ -7,9 +7,9 @@
  * HASH      h(i) = sum of byte(i-k) * 2^k over k = 0 … 31, modulo 2^32; mixed by m(i) = h(i) * K + C, signed. K is 2^32 divided by the golden
  *           ratio, C the first word of the square root of 2 (as SHA-256 uses it). With this C a run of one byte value, whichever, has
  *           no candidate (test), so that runs give equal chunks of the greatest size and not a swarm of the least.
- * CANDIDATE a position where the lowest byte of h(i) is TAG and m(i) < LOOSE; strict if also m(i) < STRICT. That byte depends on 8 bytes only, so
- *           most positions cost no more than it. In programs and texts of this machine TAG is 0.7 to 1.3 times as frequent as in random data; 0 is up to
- *           twenty times as frequent, in runs of zeros.
+ * CANDIDATE a position where the lowest byte of h(i) is TAG and m(i) < LOOSE; strict if also m(i) < STRICT. That byte depends on 8 bytes
+ *           only, and most positions cost no more than it. In programs and texts TAG is 0.7 to 1.3 times as frequent as in random data;
+ *           0 is up to twenty times as frequent, in runs of zeros.
  * CUT       from the start of a chunk: the first strict candidate from MIN on, from NORMAL on the first loose one, at MAX in any case.
  *           Two thresholds (normalised chunking) keep sizes close to the average, and few chunks are cut by MAX, blindly.
  *           Mean for random data: 1 + 16 (1 - e^-0.1406) + e^-0.1406 = 3.97 MiB.
@@ -17,9 +17,9 @@
  * Candidates do not depend on where a chunk began. So several threads can look for them in different parts of one stream, and only
  * the choice among them (class Cutter) goes in order.
  *
- * TRIED     4.7 GB/s a core: WebAssembly with 128-bit vectors, below. 1.9: the same without TAG, all of h(i) at every position. 0.8: that loop in TypeScript, with a table (gear) or without,
- *           one position, two or four at a time. PBS's buzhash cannot be vectorised without its table; whoever shares a store with a PBS
- *           client shares chunks of images (fixed), not of streams.
+ * TRIED     4.7 GB/s a core: WebAssembly with 128-bit vectors, below. 1.9: the same without TAG, all of h(i) at every position. 0.8: that loop
+ *           in TypeScript, with a table (gear) or without, one position, two or four at a time. PBS's buzhash cannot be vectorised without its
+ *           table; whoever shares a store with a PBS client shares chunks of images (fixed), not of streams.
  */
 import { SCAN_MODULE } from './chunker-scan.js'
 
