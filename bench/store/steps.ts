@@ -37,5 +37,4 @@ export async function measure(step: Step, { contender, clients, directory, repos
   return seconds
 }
 
-/** It stays until the round is over: ext4 makes inodes slowly, by seconds, while many were deleted a moment ago. */
-export const restoredTo = (directory: string): string => `${directory}.restored`
+const restoredTo = (directory: string): string => `${directory}.restored`

@@ -19,7 +19,7 @@ vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 })
 
 const MIB = 2 ** 20
 const FILE_BYTES = 640 * 1024
-const MANY = 16
+const MANY = 32
 const TIME = new Date(1_600_000_000_000)
 
 let store: TestStore
@@ -30,7 +30,7 @@ beforeAll(async () => {
   store = await makeStore()
 })
 
-/** 10 MiB and some oddities, with links before and behind what they point to. */
+/** 20 MiB, a handful of chunks, and some oddities, with links before and behind what they point to. */
 function makeTree(root: string): void {
   mkdirSync(join(root, 'empty'), { recursive: true })
   for (let i = 0; i < MANY; i++) {
