@@ -73,12 +73,12 @@ const home = join(user, 'node_modules/locktable')
 
 const use = `
   const directory = require('node:fs').mkdtempSync((require('node:fs').existsSync('/dev/shm') ? '/dev/shm' : '/tmp') + '/locktable-pack-')
+  process.on('exit', () => require('node:fs').rmSync(directory, { recursive: true })) // also where the addon does not load, as it should
   const table = await LockTable.open(directory + '/locks')
   const guard = await table.lock('vm/100')
   const inTime = table.tryLock('vm/100') === undefined
   guard.release()
   await table.close()
-  require('node:fs').rmSync(directory, { recursive: true })
   console.log(inTime ? 'locked' : 'not locked')
 `
 const asModule = `import { createRequire } from 'node:module'; import { LockTable } from 'locktable'; const require = createRequire(import.meta.url);`
