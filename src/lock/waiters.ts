@@ -15,7 +15,8 @@
  * exclusive: 1.5 times as many locks a second (bench/readers.ts). Where all want the lock for themselves, to sleep at once costs a sixth of the
  * throughput (bench/handover.ts).
  *
- * TRIED  What turns cost where all want the lock all the time (two cores, lockSync, flock in C beside it in the same run). Without hand-offs
+ * TRIED  What turns cost where all want the lock all the time (bench/handover.ts --rounds 2, 2026-11-21, two
+ * cores, lockSync, flock in C beside it in the same run). Without hand-offs
  * (URGENT_AFTER_MS = 1e6), 2, 4, 8 processes: 10 us inside 87 000, 86 000, 82 000 locks/s (flock 71 000, 86 000, 84 000), 100 us 8 870, 9 130, 8 840
  * (flock 9 110, 9 250, 9 510), and Jain's index down to 0.45, waits up to 232 ms (flock 0.75, 200 ms); with them 85 000, 82 000, 75 000
  * and 8 900, 8 700, 8 300, index above 0.97, 12 ms. Of no use: hand-offs after 4, 8, 10 ms; to ring one that is awake
