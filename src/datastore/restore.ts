@@ -6,6 +6,7 @@ import { constants } from 'node:fs'
 import { type FileHandle, open, rename, stat, unlink } from 'node:fs/promises'
 import type { Writable } from 'node:stream'
 import type { ChunkIndex } from './chunk-index.js'
+import type { CryptKey } from './crypt.js'
 import type { Datastore } from './datastore.js'
 import { blockDeviceBytes } from './device.js'
 import { DatastoreError } from './errors.js'
@@ -24,6 +25,7 @@ interface Context {
   readonly reader: ReaderSession
   readonly meter: Meter
   readonly options: TransferOptions
+  readonly pool: WorkerPool
 }
 
 /**
@@ -39,20 +41,26 @@ export async function restore(store: Datastore, snapshot: SnapshotName, archive:
   const { key, signal, onProgress } = checkTransfer(options, TRANSFER_KEYS)
   signal?.throwIfAborted()
   const meter = new Meter(onProgress)
-  const reader = await store.openReader(snapshot, key === undefined ? {} : { key })
-  try {
-    const { manifest } = reader
-    if (key !== undefined) checkSignature(manifest, key, formatSnapshot(snapshot))
-    const listed = manifest.files.find(({ filename }) => filename === archive)
-    if (listed === undefined) throw new DatastoreError('ARCHIVE_MISSING', `${formatSnapshot(snapshot)} has no ${archive}`, { path: archive })
-    if (listed.cryptMode === 'encrypt' && key === undefined) throw new DatastoreError('KEY_MISSING', `${archive} is encrypted, and no key was given`, { path: archive })
-    const context = { store, reader, meter, options }
-    if (target.kind === 'file' && await isSequential(target.path)) await restoreSequentially(archive, target.path, context)
-    else await restoreArchive(archive, target, context)
-  } finally {
-    reader.close()
-  }
+  await withSharedPool(async pool => {
+    if (!archive.endsWith('.blob')) pool.begin() // while we wait for locks and the index
+    const reader = await store.openReader(snapshot, key === undefined ? {} : { key })
+    try {
+      checkListed(archive, reader, key)
+      const context = { store, reader, meter, options, pool }
+      if (target.kind === 'file' && await isSequential(target.path)) await restoreSequentially(archive, target.path, context)
+      else await restoreArchive(archive, target, context)
+    } finally {
+      reader.close()
+    }
+  })
   return { bytes: meter.bytesRead, ...(target.kind === 'directory' ? { files: meter.files } : {}), seconds: meter.seconds, warnings: meter.warnings }
+}
+
+function checkListed(archive: string, { manifest, snapshot }: ReaderSession, key: CryptKey | undefined): void {
+  if (key !== undefined) checkSignature(manifest, key, formatSnapshot(snapshot))
+  const listed = manifest.files.find(({ filename }) => filename === archive)
+  if (listed === undefined) throw new DatastoreError('ARCHIVE_MISSING', `${formatSnapshot(snapshot)} has no ${archive}`, { path: archive })
+  if (listed.cryptMode === 'encrypt' && key === undefined) throw new DatastoreError('KEY_MISSING', `${archive} is encrypted, and no key was given`, { path: archive })
 }
 
 const isSequential = (path: string): Promise<boolean> => stat(path).then(info => info.isFIFO() || info.isCharacterDevice(), () => false)
@@ -86,10 +94,10 @@ async function restoreArchive(archive: string, target: Target, context: Context)
   const index = await reader.readIndex(archive)
   meter.totalBytes = index.size
   meter.enter('data')
-  await withSharedPool(pool => restoreIndex(index, target, context, pool))
+  await restoreIndex(index, target, context)
 }
 
-async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, options }: Context, pool: WorkerPool): Promise<void> {
+async function restoreIndex(index: ChunkIndex, target: Target, { store, meter, options, pool }: Context): Promise<void> {
   const unpackOptions = { pool, chunkPath: (digest: Uint8Array) => store.chunks.pathOf(digest), key: options.key, signal: options.signal }
   if (target.kind === 'file') {
     await replacing(target.path, async (file, isDevice) => {

@@ -34,7 +34,7 @@ interface Filled {
 export async function* packStream(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>, options: PackOptions): AsyncGenerator<PackedChunk, void, undefined> {
   const packer = new Packer(options, LIMITS)
   const slabs = slabsFor(packer)
-  const filled = mapOrdered(streamSlabs(source, slabs), packer.pool.threadCount + 1, async ({ slab, length }) => {
+  const filled = mapOrdered(streamSlabs(source, slabs), () => packer.pool.threadCount + 1, async ({ slab, length }) => {
     const { candidates } = await packer.pool.run({ kind: 'fill', target: slab.part(0, length), pieces: [], between: NOTHING })
     return { slab, length, candidates }
   })
@@ -52,7 +52,7 @@ export async function* packSteps(
   const packer = new Packer(options, LIMITS)
   const slabs = slabsFor(packer)
   const reported = new Set<string>() // a file may lie in several slabs
-  const filled = mapOrdered(pieceSlabs(source), packer.pool.threadCount + 1, async (item): Promise<Filled | KnownChunk> => {
+  const filled = mapOrdered(pieceSlabs(source), () => packer.pool.threadCount + 1, async (item): Promise<Filled | KnownChunk> => {
     if (!(item instanceof Pieces)) return item
     const { pieces, between, length } = item
     const slab = await slabs.acquire()
@@ -66,10 +66,10 @@ export async function* packSteps(
   yield* packFilled(filled, packer)
 }
 
-const slabsFor = (packer: Packer): SlabPool => new SlabPool(UNCUT_SLABS + 2 * packer.pool.threadCount, SLAB_BYTES, packer.pool.memory)
+const slabsFor = (packer: Packer): SlabPool => new SlabPool(() => UNCUT_SLABS + 2 * packer.pool.threadCount, SLAB_BYTES, packer.pool.memory)
 
 async function* packFilled(filled: AsyncIterable<Filled | KnownChunk>, packer: Packer): AsyncGenerator<PackedChunk, void, undefined> {
-  yield* mapOrdered(cutSlabs(filled), packer.windowChunks, async cut => {
+  yield* mapOrdered(cutSlabs(filled), () => packer.windowChunks, async cut => {
     if (!('slabs' in cut)) return { ...cut, encodedBytes: undefined, isRead: false }
     const { slabs, start, end } = cut
     try {

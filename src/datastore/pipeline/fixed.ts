@@ -29,7 +29,7 @@ export async function* packFixed(fd: number, bytes: number, options: PackFixedOp
   const { sink, digestAt, chunkBytes = FIXED_CHUNK_BYTES } = options
   const packer = new Packer(options, { expectedChunks: Math.ceil(bytes / chunkBytes), maxChunkBytes: chunkBytes })
   let hole: Promise<PackedChunk> | undefined
-  yield* mapOrdered(slots(fd, bytes, chunkBytes), packer.windowChunks, async ({ offset, length, isHole }) => {
+  yield* mapOrdered(slots(fd, bytes, chunkBytes), () => packer.windowChunks, async ({ offset, length, isHole }) => {
     const end = offset + length
     const known = digestAt?.(offset / chunkBytes)
     if (known !== undefined && await sink.reuseChunk(known) === length) return { digest: known, end, length, encodedBytes: undefined, isRead: false }

@@ -1,12 +1,12 @@
 /** ordered.ts: several things under way at once, their results in order. */
 
 /**
- * Starts something for each item, up to `limit` ahead of whoever takes the results.
+ * Starts something for each item, up to `limit` ahead of whoever takes the results; it is asked each time.
  *
  * The first failure ends it, even while the next item is waited for. Then, and when the consumer stops early, everything that was
  * started is waited for.
  */
-export async function* mapOrdered<T, R>(items: Iterable<T> | AsyncIterable<T>, limit: number, start: (item: T) => Promise<R>): AsyncGenerator<R, void, undefined> {
+export async function* mapOrdered<T, R>(items: Iterable<T> | AsyncIterable<T>, limit: () => number, start: (item: T) => Promise<R>): AsyncGenerator<R, void, undefined> {
   const iterator = Symbol.asyncIterator in items ? items[Symbol.asyncIterator]() : items[Symbol.iterator]()
   const underWay: Promise<R>[] = []
   let fail = (_error: unknown): void => undefined
@@ -15,7 +15,7 @@ export async function* mapOrdered<T, R>(items: Iterable<T> | AsyncIterable<T>, l
   let state: 'idle' | 'asked' | 'done' = 'idle'
   try {
     for (;;) {
-      while (state !== 'done' && underWay.length < limit) {
+      while (state !== 'done' && underWay.length < limit()) {
         state = 'asked'
         const next = await Promise.race([iterator.next(), failure])
         state = next.done === true ? 'done' : 'idle'

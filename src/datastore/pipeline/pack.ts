@@ -47,8 +47,6 @@ export interface PackedChunk {
 export class Packer {
   readonly pool: WorkerPool
   readonly signal: AbortSignal | undefined
-  /** Chunks under way at once: enough that no thread waits while the store writes. */
-  readonly windowChunks: number
   readonly #sink: ChunkSink
   readonly #context: PackContext
   readonly #outputs: SlabPool
@@ -60,12 +58,16 @@ export class Packer {
   constructor({ pool, sink, key, signal }: PackOptions, limits: { readonly expectedChunks: number; readonly maxChunkBytes: number }) {
     this.pool = pool
     this.signal = signal
-    this.windowChunks = 2 * pool.threadCount + 2
     this.#sink = sink
-    this.#outputs = new SlabPool(this.windowChunks, limits.maxChunkBytes + MAX_HEADER_BYTES, pool.memory)
+    this.#outputs = new SlabPool(() => this.windowChunks, limits.maxChunkBytes + MAX_HEADER_BYTES, pool.memory)
     const known = new DigestSet(sink.knownChunks.size + limits.expectedChunks)
     for (const digest of sink.knownChunks.keys()) known.claim(Buffer.from(digest, 'hex'))
     this.#context = { known: known.buffer, key: key?.exportKey() }
+  }
+
+  /** Chunks under way at once: enough that no thread waits while the store writes. */
+  get windowChunks(): number {
+    return 2 * this.pool.threadCount + 2
   }
 
   /** Hashes the data, and if the session does not have it, compresses, encrypts and inserts it. */

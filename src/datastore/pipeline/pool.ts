@@ -1,11 +1,13 @@
 /**
- * pool.ts: threads that do jobs. A thread has up to two at a time, so that it need not wait for the main thread between them.
+ * pool.ts: threads that do jobs. A thread has up to two at a time, so that it need not wait for the main thread between them. Another one begins when
+ * all are busy and there is a processor for it.
  */
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import { checkInteger, checkOptions } from '../../check.js'
 import { inPackage } from '../../package-root.js'
 import type { Job, Results } from './jobs.js'
+import { Processors } from './processors.js'
 import { SlabMemory } from './slabs.js'
 import { type PackedError, unpackError } from './thread-errors.js'
 
@@ -14,7 +16,7 @@ const JOBS_PER_THREAD = 2
 const MAX_THREADS = 32
 
 export interface WorkerPoolOptions {
-  /** 1 … 32. Default: the number of processors. */
+  /** 1 … 32: so many, whatever others do. Default: up to the number of processors that others leave to us. */
   readonly threads?: number | undefined
 }
 
@@ -31,7 +33,8 @@ interface Thread {
 }
 
 export class WorkerPool {
-  readonly threadCount: number
+  readonly #maxThreads: number
+  readonly #processors: { readonly count: number }
   /** Of the streams that the threads work on, one after the other. */
   readonly memory = new SlabMemory()
   readonly #threads: Thread[] = []
@@ -40,7 +43,14 @@ export class WorkerPool {
 
   constructor(options: WorkerPoolOptions = {}) {
     checkOptions(options, ['threads'], 'options')
-    this.threadCount = options.threads === undefined ? Math.min(availableParallelism(), MAX_THREADS) : checkInteger(options.threads, 'options.threads', 1, MAX_THREADS)
+    const { threads } = options
+    this.#maxThreads = threads === undefined ? Math.min(availableParallelism(), MAX_THREADS) : checkInteger(threads, 'options.threads', 1, MAX_THREADS)
+    this.#processors = threads === undefined ? new Processors() : { count: threads }
+  }
+
+  /** Threads that there are, or may be now. It can rise at any time: ask again. */
+  get threadCount(): number {
+    return Math.max(this.#threads.length, Math.min(this.#processors.count, this.#maxThreads))
   }
 
   /** Does a job in some thread, in turn. The event loop is kept alive until it is done. */

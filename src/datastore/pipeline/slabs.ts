@@ -57,15 +57,16 @@ export class SlabMemory {
   }
 }
 
-/** Slabs of one size, up to `count` in use at a time. Those that are not in use are in `memory`. */
+/** Slabs of one size, up to `limit` in use at a time. Those that are not in use are in `memory`. */
 export class SlabPool {
+  readonly #limit: () => number
   readonly #bytes: number
   readonly #memory: SlabMemory
   readonly #waiting: ((slab: Slab) => void)[] = []
-  #unused: number
+  #used = 0
 
-  constructor(count: number, bytes: number, memory: SlabMemory = new SlabMemory()) {
-    this.#unused = count
+  constructor(limit: () => number, bytes: number, memory: SlabMemory = new SlabMemory()) {
+    this.#limit = limit
     this.#bytes = bytes
     this.#memory = memory
   }
@@ -77,13 +78,13 @@ export class SlabPool {
   }
 
   #take(): Slab | undefined {
-    if (this.#unused === 0) return undefined
-    this.#unused--
+    if (this.#used >= this.#limit()) return undefined
+    this.#used++
     return new Slab(this.#memory.take(this.#bytes), slab => {
       const next = this.#waiting.shift()
       if (next !== undefined) next(slab)
       else {
-        this.#unused++
+        this.#used--
         this.#memory.give(slab.buffer)
       }
     })

@@ -32,7 +32,7 @@ export async function* unpackToFile(
   const key = options.key?.exportKey()
   const { keepHoles = true } = options
   const isHole = keepHoles ? holeTest(options.key) : () => false
-  yield* mapOrdered(entries, 2 * pool.threadCount + 2, async ({ start, end, digest }) => {
+  yield* mapOrdered(entries, () => 2 * pool.threadCount + 2, async ({ start, end, digest }) => {
     signal?.throwIfAborted()
     const length = end - start
     if (!isHole(digest, length)) await pool.run({ kind: 'unpack', path: chunkPath(digest), digest, length, key, target: { fd, offset: start, length }, keepHoles })
@@ -48,8 +48,8 @@ export async function* unpackToFile(
 export async function* unpackSlabs(entries: Iterable<IndexEntry>, options: UnpackOptions): AsyncGenerator<SlabPart, void, undefined> {
   const { pool, chunkPath, signal } = options
   const key = options.key?.exportKey()
-  const limit = pool.threadCount + 1
-  const slabs = new SlabPool(2 * limit, SLAB_BYTES, pool.memory)
+  const limit = (): number => pool.threadCount + 1
+  const slabs = new SlabPool(() => 2 * limit(), SLAB_BYTES, pool.memory)
   yield* mapOrdered(entries, limit, async ({ start, end, digest }) => {
     signal?.throwIfAborted()
     const length = end - start

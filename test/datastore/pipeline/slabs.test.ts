@@ -13,7 +13,7 @@ describe('memory that streams leave to those after them', () => {
 
   it('is never two streams\' at a time', async () => {
     const memory = new SlabMemory()
-    const [one, other] = [new SlabPool(2, 100, memory), new SlabPool(2, 50, memory)]
+    const [one, other] = [new SlabPool(() => 2, 100, memory), new SlabPool(() => 2, 50, memory)]
     const slabs = [await one.acquire(), await one.acquire(), await other.acquire(), await other.acquire()]
     expect(new Set(slabs.map(({ buffer }) => buffer)).size).toBe(4)
     slabs[0]!.release()
@@ -24,7 +24,7 @@ describe('memory that streams leave to those after them', () => {
 })
 
 it('a pool with all its slabs in use gives the next one that is free to who waits longest', async () => {
-  const pool = new SlabPool(1, 100)
+  const pool = new SlabPool(() => 1, 100)
   const slab = (await pool.acquire()).retain()
   const order: string[] = []
   const waiting = ['first', 'second'].map(async who => {
