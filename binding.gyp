@@ -11,7 +11,8 @@
         "native/ringer.cc",
         "native/lockfile.cc",
         "native/files.cc",
-        "native/directory.cc"
+        "native/directory.cc",
+        "native/bytes.cc"
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
       "defines": ["NAPI_VERSION=8", "NAPI_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"],

@@ -8,6 +8,7 @@
 
 #include <unistd.h>
 
+#include "bytes.h"
 #include "directory.h"
 #include "files.h"
 #include "lockfile.h"
@@ -87,6 +88,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   registerLockfile(env, exports);
   registerFiles(env, exports);
   registerDirectory(env, exports);
+  registerBytes(env, exports);
   return exports;
 }
 

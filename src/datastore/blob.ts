@@ -8,6 +8,7 @@ import { crc32 } from 'node:zlib'
 import type { CryptKey } from './crypt.js'
 import { DatastoreError, FormatError } from './errors.js'
 import { BLOB, MAGIC, MAGIC_BYTES, MAX_BLOB_BYTES } from './format.js'
+import { copyBytes } from './shared-bytes.js'
 import { decompress, tryCompress } from './zstd.js'
 
 export type BlobKind = 'raw' | 'zstd' | 'encrypted' | 'encrypted-zstd'
@@ -95,7 +96,7 @@ function write(target: Buffer, payload: Payload, options: BlobOptions): number {
   const from = headerBytes(kind)
   const to = from + payload.bytes.length
   const stored = target.subarray(from, to)
-  if (options.key === undefined) stored.set(payload.bytes)
+  if (options.key === undefined) copyBytes(stored, 0, payload.bytes)
   else {
     const { iv, tag } = options.key.encryptInto(payload.bytes, stored)
     target.set(iv, BLOB.IV)

@@ -10,6 +10,7 @@
 import { createCipheriv, createDecipheriv, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto'
 import { type Digest, sha256 } from './digest.js'
 import { IV_BYTES, KEY_BYTES, TAG_BYTES } from './format.js'
+import { copyBytes } from './shared-bytes.js'
 
 const CIPHER = 'aes-256-gcm'
 const ID_KEY_SALT = '_id_key'
@@ -38,7 +39,7 @@ const PIECE_BYTES = 2 ** 16
 export function sealInto(key: Uint8Array, plain: Uint8Array, target: Uint8Array): Omit<Encrypted, 'data'> {
   const iv = randomBytes(IV_BYTES)
   const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES })
-  for (let at = 0; at < plain.length; at += PIECE_BYTES) target.set(cipher.update(plain.subarray(at, at + PIECE_BYTES)), at)
+  for (let at = 0; at < plain.length; at += PIECE_BYTES) copyBytes(target, at, cipher.update(plain.subarray(at, at + PIECE_BYTES)))
   cipher.final()
   return { iv, tag: cipher.getAuthTag() }
 }

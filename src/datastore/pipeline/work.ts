@@ -2,13 +2,14 @@
  * work.ts: what a thread of the pool does for each job. Synchronous: a thread has nothing else to do, and a synchronous read of a
  * small file costs a tenth of an asynchronous one.
  */
-import { readFileSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { blobKind, decodeBlob, encodeBlobInto, isEncryptedKind } from '../blob.js'
 import { findCandidates, WINDOW_BYTES } from '../chunker.js'
 import { CryptKey } from '../crypt.js'
 import { type Digest, sha256 } from '../digest.js'
 import { DatastoreError, FormatError } from '../errors.js'
 import { type PartRead, tryReadPart } from '../file-calls.js'
+import { copyBytes } from '../shared-bytes.js'
 import { onDisk, readable } from '../tree/byte-path.js'
 import { list } from '../tree/list.js'
 import { writeFiles } from '../tree/write.js'
@@ -75,7 +76,7 @@ function join(parts: readonly Buffer[]): Buffer {
   const joined = scratchOf(parts.reduce((sum, part) => sum + part.length, 0))
   let at = 0
   for (const part of parts) {
-    joined.set(part, at)
+    copyBytes(joined, at, part)
     at += part.length
   }
   return joined
@@ -107,7 +108,7 @@ function fill({ target, pieces, between }: FillJob): FillResult {
   let used = 0 // of what is between files
   for (const piece of pieces) {
     const length = typeof piece === 'number' ? piece : piece.length
-    if (typeof piece === 'number') bytes.set(between.subarray(used, (used += piece)), at)
+    if (typeof piece === 'number') copyBytes(bytes, at, between.subarray(used, (used += piece)))
     else readPiece(piece, bytes.subarray(at, at + length), problems)
     at += length
   }
@@ -142,15 +143,23 @@ function unpack({ path, digest, length, key: keyBytes, target, keepHoles }: Unpa
     const expected = `${length} bytes with the digest ${Buffer.from(digest).toString('hex')}`
     throw new FormatError('FORMAT_CHECKSUM', { path, offset: 0, expected, found: `${plain.length} bytes with ${actual.toString('hex')}` })
   }
-  if ('buffer' in target) bytesOf(target).set(plain)
+  if ('buffer' in target) copyBytes(bytesOf(target), 0, plain)
   else if (target.fd !== undefined) (keepHoles ? writeSparse : writeFully)(target.fd, plain, target.offset)
 }
 
+/** All of a chunk's file, until the next one is read. */
 function readChunk(path: string): Buffer {
+  let fd: number
   try {
-    return readFileSync(path)
+    fd = openSync(path, 'r')
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause
     throw new DatastoreError('CHUNK_MISSING', `the chunk ${path} is missing`, { path, cause })
+  }
+  try {
+    const bytes = scratchOf(fstatSync(fd).size)
+    return bytes.subarray(0, readFully(fd, bytes, 0))
+  } finally {
+    closeSync(fd)
   }
 }

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, fchmodSync, fchownSync, fstatSync, ftruncateSync, openSync, unlinkSync } from 'node:fs'
-import { setTime } from '../file-calls.js'
+import { makeFiles, setTime } from '../file-calls.js'
 import { writeFully } from '../pipeline/sparse.js'
 import { onDisk } from './byte-path.js'
 import type { FileTime } from './tar-header.js'
@@ -34,20 +34,18 @@ export interface WriteJob {
   readonly natural: Natural
   /** Of files that are made, below the root, with a NUL between. */
   readonly names: string
-  /** FILE_FIELDS for each name: where its bytes are and what it gets; uid -1: no owner. */
+  /** Seven for each name, from, to, mode, uid, gid, seconds, nanoseconds: where its bytes are and what it gets; uid -1: no owner. */
   readonly files: Float64Array
   /** PIECE_FIELDS for each: of files that are open. */
   readonly pieces: Float64Array
 }
 
-/** from, to, mode, uid, gid, seconds, nanoseconds */
-export const FILE_FIELDS = 7
 /** fd, from, to, offset */
 export const PIECE_FIELDS = 4
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
-/** A new file, by default for its owner alone until it has its attributes. */
+/** A new file, for its owner alone until it has its attributes. */
 export function createFile(path: string, mode = 0o600): number {
   return openSync(onDisk(path), CREATE, mode)
 }
@@ -75,22 +73,7 @@ export function setAttributes(fd: number, mode: number, uid: number, gid: number
 export function writeFiles({ buffer, root, natural, names, files, pieces }: WriteJob): void {
   const bytes = Buffer.from(buffer)
   for (let i = 0; i < pieces.length; i += PIECE_FIELDS) writeFully(pieces[i]!, bytes, pieces[i + 3]!, pieces[i + 1]!, pieces[i + 2]!)
-  if (files.length === 0) return
-  let i = 0
-  for (const name of names.split('\0')) {
-    const [mode, uid, gid, seconds, nanoseconds] = [files[i + 2]!, files[i + 3]!, files[i + 4]!, files[i + 5]!, files[i + 6]!]
-    const isOwned = uid < 0 || (uid === natural.uid && gid === natural.gid)
-    const isNatural = isOwned && (mode & ~natural.bits) === 0
-    const fd = createFile(`${root}/${name}`, isNatural ? mode : undefined)
-    try {
-      writeFully(fd, bytes, 0, files[i]!, files[i + 1]!)
-      if (isNatural) setTime(fd, { seconds, nanoseconds })
-      else setAttributes(fd, mode, isOwned ? -1 : uid, gid, seconds, nanoseconds)
-    } finally {
-      closeSync(fd)
-    }
-    i += FILE_FIELDS
-  }
+  if (files.length > 0) makeFiles(bytes, onDisk(root), Buffer.from(names, 'latin1'), files, Float64Array.of(natural.uid, natural.gid, natural.bits))
 }
 
 /** Of holes at its end, too. */

@@ -1,0 +1,37 @@
+/** Bytes into and out of shared memory, whatever their alignment, and what is refused. */
+import { describe, expect, it } from 'vitest'
+import { loadNative } from '../../src/lock/native.js'
+import { copyBytes } from '../../src/datastore/shared-bytes.js'
+
+const shared = (length: number): Buffer => Buffer.from(new SharedArrayBuffer(length))
+
+describe('a copy', () => {
+  it.each([
+    ['aligned alike', 8, 0, 100], ['aligned otherwise', 3, 4, 100], ['of no bytes', 3, 7, 0], ['up to the ends', 100, 28, 100],
+  ])('%s', (_, at, from, length) => {
+    const source = shared(128)
+    for (let i = 0; i < source.length; i++) source[i] = i + 1
+    for (const target of [shared(200), Buffer.alloc(200)]) {
+      copyBytes(target, at, source.subarray(from, from + length))
+      expect(target).toEqual(Buffer.concat([Buffer.alloc(at), source.subarray(from, from + length)], 200))
+    }
+  })
+
+  it('within one memory, over itself', () => {
+    const bytes = Buffer.from('0123456789')
+    copyBytes(bytes, 2, bytes.subarray(0, 8))
+    expect(bytes.toString()).toBe('0101234567')
+  })
+})
+
+describe('wrong arguments', () => {
+  const native = loadNative() as unknown as { bytesCopy: (...values: unknown[]) => unknown }
+  const [target, source] = [Buffer.alloc(4), Buffer.alloc(2)]
+  it.each([
+    ['no target', TypeError, [undefined, 0, source]], ['no source', TypeError, [target, 0]], ['memory itself', TypeError, [new ArrayBuffer(4), 0, source]],
+    ['a place before the target', RangeError, [target, -1, source]], ['one behind it', RangeError, [target, 5, source]], ['a fraction', RangeError, [target, 0.5, source]],
+    ['a source that is too long', RangeError, [target, 3, source]], ['no place', TypeError, [target, undefined, source]],
+  ])('%s', (_, kind, values) => {
+    expect(() => native.bytesCopy(...values)).toThrow(kind)
+  })
+})
