@@ -62,7 +62,8 @@ export const fingerprintOf = (facts: Uint8Array): Buffer => hash('sha256', facts
 
 /** Written while the archive is. */
 export class CatalogueBuilder {
-  #entries = Buffer.alloc(1024 * ENTRY_BYTES) // rows here, columns in the file
+  #lengths = Buffer.alloc(1024 * LENGTH_BYTES)
+  #fingerprints = Buffer.alloc(1024 * FINGERPRINT_BYTES)
   #count = 0
   #isTooLarge = false
 
@@ -71,17 +72,19 @@ export class CatalogueBuilder {
    * @returns the entry's number
    */
   add(bytes: number, fingerprint: Uint8Array | undefined): number {
-    const at = this.#count * ENTRY_BYTES
-    if (at === this.#entries.length) this.#entries = Buffer.concat([this.#entries], 2 * at)
+    if (this.#count * LENGTH_BYTES === this.#lengths.length) {
+      this.#lengths = Buffer.concat([this.#lengths], 2 * this.#lengths.length)
+      this.#fingerprints = Buffer.concat([this.#fingerprints], 2 * this.#fingerprints.length)
+    }
     if (bytes > MAX_LENGTH) this.#isTooLarge = true
-    else this.#entries.writeUIntLE(bytes, at, LENGTH_BYTES)
-    if (fingerprint !== undefined) this.#entries.set(fingerprint, at + LENGTH_BYTES)
+    else this.#lengths.writeUIntLE(bytes, this.#count * LENGTH_BYTES, LENGTH_BYTES)
+    if (fingerprint !== undefined) this.#fingerprints.set(fingerprint, this.#count * FINGERPRINT_BYTES)
     return this.#count++
   }
 
   /** It is not what was listed: never equal. */
   doubt(entry: number): void {
-    this.#entries.fill(0, entry * ENTRY_BYTES + LENGTH_BYTES, (entry + 1) * ENTRY_BYTES)
+    this.#fingerprints.fill(0, entry * FINGERPRINT_BYTES, (entry + 1) * FINGERPRINT_BYTES)
   }
 
   /** Undefined: there are more entries than a blob can hold, or one of more than 256 TiB. */
@@ -95,11 +98,8 @@ export class CatalogueBuilder {
     encoded.writeUInt32LE(count, AT.COUNT)
     encoded.set(archive.csum, AT.CSUM)
     encoded.writeBigUInt64LE(BigInt(archive.size), AT.SIZE)
-    for (let entry = 0; entry < count; entry++) {
-      const at = entry * ENTRY_BYTES
-      this.#entries.copy(encoded, AT.ENTRIES + entry * LENGTH_BYTES, at, at + LENGTH_BYTES)
-      this.#entries.copy(encoded, AT.ENTRIES + count * LENGTH_BYTES + entry * FINGERPRINT_BYTES, at + LENGTH_BYTES, at + ENTRY_BYTES)
-    }
+    encoded.set(this.#lengths.subarray(0, count * LENGTH_BYTES), AT.ENTRIES)
+    encoded.set(this.#fingerprints.subarray(0, count * FINGERPRINT_BYTES), AT.ENTRIES + count * LENGTH_BYTES)
     return encoded
   }
 }

@@ -67,9 +67,18 @@ const isText = (bytes: string): boolean => isUtf8(Buffer.from(bytes, 'latin1'))
 /** Holes are only kept of what a pax record can name. */
 export const canBeSparse = isText
 
-/** What stands before the contents: header blocks and, of a sparse file, the map of its data. */
-export function encodeHeader(entry: TreeEntry): Buffer {
-  const { name, type, uid, gid, time, extents, size, target } = entry
+/** All of a header but for its blocks. */
+interface Content {
+  readonly storedName: string
+  readonly storedBytes: number
+  /** What comes before all else. */
+  readonly before: string
+  readonly pax: string
+  /** Of a sparse file's data. */
+  readonly map: string
+}
+
+function contentOf({ name, type, uid, gid, time, extents, size, target }: TreeEntry): Content {
   const records: [string, string][] = [['mtime', formatTime(time)]]
   const map = extents && sparseMap(extents, size)
   const stored = map === undefined ? size : map.length + extents!.reduce((sum, { length }) => sum + length, 0)
@@ -81,17 +90,25 @@ export function encodeHeader(entry: TreeEntry): Buffer {
   if (uid > MAX_SMALL) records.push(['uid', String(uid)])
   if (gid > MAX_SMALL) records.push(['gid', String(gid)])
   if (stored > MAX_LARGE) records.push(['size', String(stored)])
-  const pax = records.map(paxRecord).join('')
-  const own = block({ name: storedName, flag: TYPE_FLAGS[type], mode: entry.mode, size: stored, uid, gid, seconds: time.seconds, target, device: entry.device })
-  return Buffer.from(`${before}${block({ name: `PaxHeaders/${posix.basename(name)}`, flag: 'x', mode: 0o644, size: pax.length })}${padded(pax)}${own}${map ?? ''}`, 'latin1')
+  return { storedName, storedBytes: stored, before, pax: records.map(paxRecord).join(''), map: map ?? '' }
 }
 
-/** Bytes of encodeHeader(). Of most entries they are known without making it: a pax block, what is in it, and the header. */
+/** What stands before the contents: header blocks and, of a sparse file, the map of its data. */
+export function encodeHeader(entry: TreeEntry): Buffer {
+  const { name, type, mode, uid, gid, time, target, device } = entry
+  const { storedName, storedBytes, before, pax, map } = contentOf(entry)
+  const own = block({ name: storedName, flag: TYPE_FLAGS[type], mode, size: storedBytes, uid, gid, seconds: time.seconds, target, device })
+  return Buffer.from(`${before}${block({ name: `PaxHeaders/${posix.basename(name)}`, flag: 'x', mode: 0o644, size: pax.length })}${padded(pax)}${own}${map}`, 'latin1')
+}
+
+/** Bytes of encodeHeader(), without making its blocks: a pax block, what is in it, and the header. */
 export function headerBytes(entry: TreeEntry): number {
   const { name, type, uid, gid, size, extents, target } = entry
   const isPlain = extents === undefined && uid <= MAX_SMALL && gid <= MAX_SMALL && size <= MAX_LARGE &&
     fits(type === 'directory' ? `${name}/` : name) && (target === undefined || fits(target))
-  return isPlain ? 3 * TAR_BLOCK_BYTES : encodeHeader(entry).length
+  if (isPlain) return 3 * TAR_BLOCK_BYTES
+  const { before, pax, map } = contentOf(entry)
+  return before.length + pax.length + paddingOf(pax.length) + 2 * TAR_BLOCK_BYTES + map.length
 }
 
 /** Names in ASCII mean the same everywhere; others get a record that says that they are UTF-8, or are bytes and no more. */
