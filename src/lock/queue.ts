@@ -3,6 +3,7 @@
  * time out in any order.
  */
 import type { Notice } from './notices.js'
+import { Turn } from './turn.js'
 
 export interface WaitEntry {
   readonly mode: number
@@ -29,6 +30,7 @@ export class SlotQueue {
   registered = 0
   /** This participant owns the slot but readers of other processes are still inside. */
   owning = false
+  readonly turn = new Turn()
 
   constructor(slot: number, index: number) {
     this.slot = slot

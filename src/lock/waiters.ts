@@ -15,12 +15,13 @@
  * exclusive: 1.5 times as many locks a second (bench/readers.ts). Where all want the lock for themselves, to sleep at once costs a sixth of the
  * throughput (bench/handover.ts).
  *
- * TRIED  What turns cost where all want the lock all the time (bench/handover.ts --rounds 2, 2026-11-21, two
- * cores, lockSync, flock in C beside it in the same run). Without hand-offs
- * (URGENT_AFTER_MS = 1e6), 2, 4, 8 processes: 10 us inside 87 000, 86 000, 82 000 locks/s (flock 71 000, 86 000, 84 000), 100 us 8 870, 9 130, 8 840
- * (flock 9 110, 9 250, 9 510), and Jain's index down to 0.45, waits up to 232 ms (flock 0.75, 200 ms); with them 85 000, 82 000, 75 000
- * and 8 900, 8 700, 8 300, index above 0.97, 12 ms. Of no use: hand-offs after 4, 8, 10 ms; to ring one that is awake
- * instead of the next in turn; to ring the next in turn when one enters, so that it is awake by the release; sched_yield while awake.
+ * TRIED  Where all want the lock all the time, eight processes on two cores, it has fewer locks a second than flock in C: 64 000 and 80 000 with 10 us inside,
+ * 8 000 and 9 200 with 100 us (bench/handover.ts --rounds 3, lockSync, 2026-11-25, a slower machine than that of the README). Of that run's time
+ * the lock lay free for 7 % between two processes; a tenth a holder was off its core, because whoever is woken on a core with a busy one beside it takes that core; and
+ * 11 % are the way out of the lock and in again with waiters in it, 1.7 us, most of it cache lines that other cores have written. Of no use against
+ * that: a word in the slot that names the one waiter that is awake, so that releases ring nobody else (3 % more with 100 us, nothing with 10); to ring one that is
+ * awake instead of the next in turn; to ring the next in turn when one enters; sched_yield while awake; longer turns (3, 4, 8, 10 ms); no hand-offs at
+ * all, which is as unfair as flock (index down to 0.45, waits up to 232 ms).
  */
 import { availableParallelism } from 'node:os'
 import { LockError } from '../errors.js'
@@ -39,8 +40,6 @@ const QUEUED = 1
 const EXCLUSIVE = 2
 const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
-/** A waiter that has waited longer asks for a hand-off when it is overtaken. */
-const URGENT_AFTER_MS = 1
 /** Looks at a busy slot before a blocking caller goes to sleep: about as long as the way to sleep and back. */
 const SPINS = 200
 const CORES = availableParallelism()
@@ -70,8 +69,6 @@ export class Waiters {
   #failure: LockError | undefined
   #pending = 0
   #isBlocking = false
-  /** Of the latest look at a busy slot. */
-  #wasUrgent = false
   #stolenWord = 0
   /** Rises when holds of this process are taken by force. A guard older than its slot's last theft is lost. */
   thefts = 0
@@ -265,7 +262,7 @@ export class Waiters {
       }
       const sequence = sequenceOf(words, bell)
       this.retry(slot)
-      if (!entry.queued || (!this.#isCrowded(slot) && this.#vigil.watch(sequence, this.#wasUrgent))) continue
+      if (!entry.queued || (!this.#isCrowded(slot) && this.#vigil.watch(sequence))) continue
       sleepOnBell(words, record, sequence, calls => {
         native.waitBell(number, calls, Math.max(0, deadline - nowMs()))
       })
@@ -302,7 +299,7 @@ export class Waiters {
         return
       }
       if (hold >= SHARED_STEP ? !this.#join(queue, head) : !this.#advance(queue, head)) {
-        if (!this.#isBlocking && !this.#isCrowded(queue.slot)) this.#vigil.begin(this.#wasUrgent)
+        if (!this.#isBlocking && !this.#isCrowded(queue.slot)) this.#vigil.begin()
         return
       }
       this.#remove(queue, head)
@@ -315,7 +312,7 @@ export class Waiters {
   #advance(queue: SlotQueue, head: WaitEntry): boolean {
     const { protocol } = this.#participant
     const { slot } = queue
-    const urgent = this.#wasUrgent = nowMs() - head.since > URGENT_AFTER_MS
+    const urgent = this.#isUrgent(queue, head)
     if (queue.owning && head.mode === MODE_EXCLUSIVE) {
       const outcome = protocol.drain(slot, head.name0, head.name1)
       if (outcome === OWNER) return false
@@ -343,10 +340,14 @@ export class Waiters {
       if (outcome === LOST) return false // noteThefts is on the way
       this.#register(queue, head)
     }
-    this.#wasUrgent = nowMs() - head.since > URGENT_AFTER_MS
-    const outcome = protocol.attemptJoin(slot, this.#wasUrgent)
+    const outcome = protocol.attemptJoin(slot, this.#isUrgent(queue, head))
     if (outcome !== BUSY) queue.registered = 0
     return outcome === ENTERED
+  }
+
+  /** Whether to ask for a hand-off. */
+  #isUrgent({ slot, turn }: SlotQueue, { since }: WaitEntry): boolean {
+    return turn.isOver(this.#words[slot + SLOT.HANDOFFS]!, nowMs(), since) // the counter by a plain load: it may be a moment late
   }
 
   #register(queue: SlotQueue, head: WaitEntry): void {
