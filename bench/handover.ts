@@ -30,7 +30,7 @@ import { formatNs } from './lib/report.js'
 import { makeScratch } from './lib/scratch.js'
 import { labelOf } from './lib/series.js'
 import { type LatencySummary, jain, median } from './lib/stats.js'
-import { EARNEST_MS } from './lib/warm-up.js'
+import { crewWarmUpMs } from './lib/warm-up.js'
 import { Crew } from './lib/workers.js'
 import type { HandoverPart, HandoverTask, Stage } from './members/handover.js'
 
@@ -71,12 +71,9 @@ interface Case extends Stage {
   readonly results: readonly Result[]
 }
 
-/** By the clock, for each process: they share the cores. */
-const WARM_UP_MS = 200
-
 /** The stage that is not measured; none for who is in haste, as with members/handover.ts. */
 const warmUpOf = (processes: number, [first]: readonly Stage[]): readonly Stage[] =>
-  first === undefined || first.durationMs < EARNEST_MS ? [] : [{ holdUs: 10, thinkUs: 0, durationMs: WARM_UP_MS * processes }]
+  [crewWarmUpMs(processes, first?.durationMs ?? 0)].filter(durationMs => durationMs > 0).map(durationMs => ({ holdUs: 10, thinkUs: 0, durationMs }))
 
 /** Lock files of one round do not meet those of the next. */
 let directories = 0

@@ -1,8 +1,8 @@
 /**
  * crowds.ts: rounds of several processes that take many locks, or one lock shared, by everybody who can, C and Node.
  *
- * Every round is a new crew, which goes through all stages; the rounds of the contenders alternate. Whoever fails, hangs or does not exclude is
- * out, and said to be; the others go on.
+ * Every round is a new crew, which goes through all stages; one of Node processes twice, of which the second time counts. The rounds of the contenders
+ * alternate. Whoever fails, hangs or does not exclude is out, and said to be; the others go on.
  */
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,6 +14,7 @@ import { Distribution } from './distribution.js'
 import type { Findings, Point } from './findings.js'
 import { labelOf } from './series.js'
 import { type LatencySummary, median } from './stats.js'
+import { crewWarmUpMs } from './warm-up.js'
 import { Crew } from './workers.js'
 
 export interface CrowdRound {
@@ -48,21 +49,26 @@ let directories = 0
 /** A crowd on few cores gets more time, or each of them would have a few turns only. */
 const durationOf = ({ durationMs }: CrowdStage, processes: number): number => durationMs * Math.max(1, processes / 4)
 
+/** What is not measured: all stages, for what is compiled for one is compiled anew in the next. */
+const warmUpOf = (processes: number, stages: readonly CrowdStage[]): readonly CrowdStage[] =>
+  stages.map(stage => ({ ...stage, durationMs: crewWarmUpMs(processes, stage.durationMs) / stages.length })).filter(({ durationMs }) => durationMs > 0)
+
 /** @param script  members/crowd.ts, bundled */
 export function crowdPeer({ group, peer: { name } }: GroupedPeer, scratch: string, script: URL): CrowdContender {
   const rounds = async (processes: number, stages: readonly CrowdStage[]): Promise<CrowdRound[]> => {
     const directory = join(scratch, `crowd-${directories++}`)
     mkdirSync(directory, { mode: 0o700 })
-    const lasting = stages.map(stage => ({ ...stage, durationMs: durationOf(stage, processes) }))
+    const warmUp = warmUpOf(processes, stages)
+    const all = [...warmUp, ...stages.map(stage => ({ ...stage, durationMs: durationOf(stage, processes) }))]
     const counters = 2 * Math.max(...stages.map(({ names }) => names))
-    using crew = Crew.start<CrowdTask, CrowdPart[]>({ script, processes, counters, task: { peer: name, directory, stages: lasting } })
-    const members = await crew.run(stages.length)
+    using crew = Crew.start<CrowdTask, CrowdPart[]>({ script, processes, counters, task: { peer: name, directory, stages: all } })
+    const members = await crew.run(all.length)
     let counted = 0
     for (let i = 0; i < counters; i += 2) counted += crew.counter(i)
-    const found = stages.map((_, i) => roundOf(members.map(parts => parts[i]!)))
+    const found = all.map((_, i) => roundOf(members.map(parts => parts[i]!)))
     // The counters go on from stage to stage; only their sum over all is checked, and said of each.
     const off = counted - found.reduce((sum, { exclusive }) => sum + exclusive, 0)
-    return found.map(round => ({ ...round, counter: round.exclusive + off }))
+    return found.slice(warmUp.length).map(round => ({ ...round, counter: round.exclusive + off }))
   }
   return { group, name, rounds }
 }

@@ -11,6 +11,8 @@ const PATIENCE_MS = 1500
 /** Whoever measures for a shorter time wants to know only that the benchmark works. */
 export const EARNEST_MS = 50
 const HASTE_MS = 10
+/** By the clock, for each process: they share the cores. */
+const CREW_MS = 200
 const BETWEEN_LOOKS = 100
 
 /**
@@ -27,4 +29,12 @@ export async function warmUp(durationMs: number, act: () => void | Promise<void>
     const { user, system } = process.cpuUsage(since)
     if (user + system > ENOUGH_CPU_US || performance.now() >= deadline) return
   }
+}
+
+/**
+ * For how long a crew contends before it is measured: until V8 has compiled what a waiter does, its compiler takes the cores from those who hold the lock.
+ * 0 for who is in haste.
+ */
+export function crewWarmUpMs(processes: number, durationMs: number): number {
+  return durationMs < EARNEST_MS ? 0 : CREW_MS * processes
 }
