@@ -126,7 +126,7 @@ async function main(): Promise<void> {
     }
   }
   note(findings, results, waitMs)
-  findings.skip(...field.skipped)
+  findings.leaveOut(...field.skipped)
   findings.write(options.json, { waitMs, rounds, results })
 }
 

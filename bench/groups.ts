@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   const stages = [0, 50].map((holdUs): CrowdStage => ({ names, holdUs, sharedPercent: 0, durationMs, sampleEvery: SAMPLE_EVERY }))
   const cases = await measureCrowds(contenders, counts, stages, rounds, findings)
   note(findings, cases, stages, counts, names)
-  findings.skip(...field.skipped)
+  findings.leaveOut(...field.skipped)
   findings.write(options.json, { names, rounds, cases })
 }
 

@@ -240,7 +240,7 @@ async function main(): Promise<void> {
   for (const one of cases) noteCase(findings, one)
   for (const figure of figuresOf(cases)) findings.figure(figure)
   noteHeadlines(findings, cases)
-  findings.skip(...field.skipped)
+  findings.leaveOut(...field.skipped)
   findings.write(options.json, { rounds, cases })
 }
 

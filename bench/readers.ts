@@ -70,7 +70,7 @@ async function main(): Promise<void> {
   const stages = [stage(0, 100), stage(10, 100), stage(10, 99)]
   const cases = await measureCrowds(contenders, counts, stages, rounds, findings)
   note(findings, cases, stages, counts)
-  findings.skip(...field.skipped)
+  findings.leaveOut(...field.skipped)
   findings.write(options.json, { rounds, cases })
 }
 

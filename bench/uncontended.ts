@@ -208,7 +208,7 @@ async function main(): Promise<void> {
   if (runs < 1 || runMs < 1) throw new RangeError('--runs and --run-ms must be at least 1')
   const results = await measure(candidates, { runs, runMs, warmUpMs }, ({ name }, error) => findings.fail(name, error))
   noteResults(findings, results)
-  findings.skip(...field.skipped)
+  findings.leaveOut(...field.skipped)
   findings.write(options.json, { plan: { runs, runMs, warmUpMs }, together: options.flags.together, results })
 }
 

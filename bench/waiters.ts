@@ -182,16 +182,16 @@ async function main(): Promise<void> {
     }
   }
   note(findings, rows, counts.at(-1)!)
-  findings.skip(...field.skipped)
+  findings.leaveOut(...field.skipped)
   for (const { peer } of field.peers) {
     const limit = LIMITS[peer.name]
     if (limit === undefined) continue
     const [, why] = limit
-    if (peer !== flockAsync) findings.skip({ name: peer.name, why })
+    if (peer !== flockAsync) findings.leaveOut({ name: peer.name, why })
     else if (!options.small) {
       const isStuck = await drain(peer, STUCK_AT, STUCK_MS).then(() => false, () => true)
       const seen = isStuck ? `with ${STUCK_AT} waiters nothing moved within ${STUCK_MS / 1000} s: they block all ${POOL} threads of libuv's pool, where the holder's unlocking has to run` : `${STUCK_AT} waiters got through this time`
-      findings.skip({ name: peer.name, why: `${why}: ${seen}` })
+      findings.leaveOut({ name: peer.name, why: `${why}: ${seen}` })
     }
   }
   findings.write(options.json, { waitMs, results: rows })

@@ -107,7 +107,7 @@ export class Findings {
     if (headline.values.some(({ series }) => series === headline.ours)) this.#headlines.push(headline)
   }
 
-  skip(...skipped: readonly Skipped[]): void {
+  leaveOut(...skipped: readonly Skipped[]): void {
     this.#skipped.push(...skipped)
     for (const { name, why } of skipped) console.log(`skipped: ${name}: ${why}`)
   }
