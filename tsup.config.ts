@@ -20,10 +20,12 @@ const common: Options = {
 }
 
 export default defineConfig([
-  // The library and the command line share their code: one copy of it on disk and in a process.
+  // The library and the command line share their code: one copy of it on disk and in a process. Not so with the threads, which load all of it anew: what
+  // they shared with the library would be more files for both.
+  { ...common, entry: { 'datastore-worker': worker }, format: 'esm' },
   {
     ...common,
-    entry: { index: library, datastore, 'datastore-worker': worker, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
+    entry: { index: library, datastore, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
     format: 'esm',
     splitting: true,
     dts: { entry: { index: library, datastore } },

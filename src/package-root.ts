@@ -1,5 +1,5 @@
 /** package-root.ts: where the package's own files are: sources, bundles and their chunks lie at different depths. */
-import { createRequire } from 'node:module'
+import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -12,13 +12,9 @@ export function inPackage(path: string): string {
 }
 
 function findRoot(): string {
-  const require = createRequire(import.meta.url)
   for (let directory = dirname(fileURLToPath(import.meta.url)); ; directory = dirname(directory)) {
-    try {
-      if ((require(join(directory, 'package.json')) as { name?: unknown }).name === 'locktable') return directory
-    } catch {
-      // No package.json here; look further up.
-    }
+    const path = join(directory, 'package.json')
+    if (existsSync(path) && (JSON.parse(readFileSync(path, 'utf8')) as { name?: unknown }).name === 'locktable') return directory
     if (directory === dirname(directory)) throw new Error('no package.json of locktable above the module')
   }
 }

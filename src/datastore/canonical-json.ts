@@ -7,8 +7,15 @@
  *               1.0, 0.00001, 1e-6, 1e16. JavaScript has one kind of number, so what was written with a point or an exponent is a JsonFloat
  *               here, and a whole number that it cannot count to is a bigint.
  */
-import { parse } from 'lossless-json'
+import { createRequire } from 'node:module'
+import type { parse } from 'lossless-json'
 import { FormatError } from './errors.js'
+
+/** Loaded for the first document, as CommonJS, which is one file of the package and not ten. */
+let loaded: typeof parse | undefined
+function parser(): typeof parse {
+  return (loaded ??= (createRequire(import.meta.url)('lossless-json') as { readonly parse: typeof parse }).parse)
+}
 
 export interface JsonObject {
   readonly [key: string]: Json
@@ -64,6 +71,7 @@ function checkParsed(value: Json, depth = 1): void {
  * @throws {FormatError} `FORMAT_JSON`; the offset is in `raw`, 0 where it is not known.
  */
 export function parseJson(raw: Uint8Array, where: string): Json {
+  const parse = parser()
   let text = ''
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw)

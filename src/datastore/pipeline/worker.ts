@@ -7,8 +7,8 @@ import { work } from './work.js'
 
 const JOBS_PER_COLLECTION = 4
 
-const collectGarbage = garbageCollector()
-let jobs = 0
+let collectGarbage: (() => void) | undefined
+let jobs = 0 // with chunks
 
 parentPort?.on('message', (job: Job) => {
   let answer: object
@@ -18,5 +18,5 @@ parentPort?.on('message', (job: Job) => {
     answer = { error: packError(error) }
   }
   parentPort?.postMessage(answer)
-  if (++jobs % JOBS_PER_COLLECTION === 0) collectGarbage()
+  if ((job.kind === 'pack' || job.kind === 'unpack') && ++jobs % JOBS_PER_COLLECTION === 0) (collectGarbage ??= garbageCollector())()
 })
