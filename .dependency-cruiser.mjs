@@ -119,7 +119,7 @@ const datastoreLayers = [
   ['pipeline/work', below],
   ['pipeline/worker', below],
   ['pipeline/processors', []],
-  ['pipeline/pool', ['pipeline/jobs', 'pipeline/processors', 'pipeline/slabs', 'pipeline/thread-errors']],
+  ['pipeline/pool', ['tree/list', 'pipeline/jobs', 'pipeline/processors', 'pipeline/slabs', 'pipeline/thread-errors']],
   ['pipeline/shared-pool', ['pipeline/pool']],
   ['pipeline/ordered', []],
   ['pipeline/slabs', ['pipeline/jobs']],

@@ -1,11 +1,15 @@
 /**
  * pool.ts: threads that do jobs. A thread has up to two at a time, so that it need not wait for the main thread between them. Another one begins when
- * all are busy and there is a processor for it.
+ * all are busy and there is a processor for it. The first one begins where there is a second processor for it, or with the first job that takes longer
+ * than to list some directories: these are listed in the main thread until then, since to begin a thread takes as long as to list some thousand files,
+ * and where there is one processor nothing is listed sooner for it. An unchanged backup beside others often ends without a thread.
  */
 import { availableParallelism } from 'node:os'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { checkInteger, checkOptions } from '../../check.js'
 import { inPackage } from '../../package-root.js'
+import { list, type ListJob, type ListResult } from '../tree/list.js'
 import type { Job, Results } from './jobs.js'
 import { Processors } from './processors.js'
 import { SlabMemory } from './slabs.js'
@@ -34,6 +38,7 @@ interface Thread {
 
 export class WorkerPool {
   readonly #maxThreads: number
+  readonly #isFixed: boolean
   readonly #processors: { readonly count: number }
   /** Of the streams that the threads work on, one after the other. */
   readonly memory = new SlabMemory()
@@ -45,6 +50,7 @@ export class WorkerPool {
     checkOptions(options, ['threads'], 'options')
     const { threads } = options
     this.#maxThreads = threads === undefined ? Math.min(availableParallelism(), MAX_THREADS) : checkInteger(threads, 'options.threads', 1, MAX_THREADS)
+    this.#isFixed = threads !== undefined
     this.#processors = threads === undefined ? new Processors() : { count: threads }
   }
 
@@ -53,8 +59,10 @@ export class WorkerPool {
     return Math.max(this.#threads.length, Math.min(this.#processors.count, this.#maxThreads))
   }
 
-  /** Does a job in some thread, in turn. The event loop is kept alive until it is done. */
+  /** Does a job in some thread, in turn; or a list here, in a later turn of the event loop, which it holds for some 20 ms. The event loop is kept alive until it is done. */
   run<K extends Job['kind']>(job: Job & { readonly kind: K }): Promise<Results[K]> {
+    const known: Job = job // TypeScript narrows no type parameter
+    if (known.kind === 'list' && this.#threads.length === 0 && !this.#hasRoom) return this.#listHere(known) as Promise<never>
     return new Promise<Results[K]>((resolve, reject) => {
       if (this.#failure !== undefined) throw this.#failure
       // Whoever packs waits for what is listed: what is listed is short, and does not wait behind what is packed.
@@ -64,9 +72,20 @@ export class WorkerPool {
     })
   }
 
-  /** For who will have jobs in a moment: the first thread begins now. */
+  /** For who will have jobs in a moment: the first thread begins now, if it can have a processor of its own. */
   begin(): void {
-    if (this.#threads.length === 0 && this.#failure === undefined) this.#start()
+    if (this.#threads.length === 0 && this.#failure === undefined && this.#hasRoom) this.#start()
+  }
+
+  /** For a thread beside the main one; or that is the number which was asked for. */
+  get #hasRoom(): boolean {
+    return this.#isFixed || this.threadCount > 1
+  }
+
+  async #listHere(job: ListJob): Promise<ListResult> {
+    await nextTurn()
+    if (this.#failure !== undefined) throw this.#failure
+    return list(job)
   }
 
   /** No job is taken any more: a thread has ended, or the pool is closed. */

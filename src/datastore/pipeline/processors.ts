@@ -14,6 +14,8 @@ export interface ProcessorTimes {
   readonly idleMs: number
   /** Of this process. */
   readonly ownMs: number
+  /** Processors that nothing runs on at this moment; this thread is on another one. */
+  readonly idleNow: number
 }
 
 /** Of the kernel's clock for /proc: the same on all machines that Node runs on. */
@@ -24,9 +26,10 @@ const LOOK_MS = 50
 /** Undefined: nobody says. */
 export function processorTimes(): ProcessorTimes | undefined {
   try {
-    const idleMs = idleMsOf(readFileSync('/proc/stat', 'latin1'))
+    const stat = readFileSync('/proc/stat', 'latin1')
+    const idleMs = idleMsOf(stat)
     const { user, system } = process.cpuUsage()
-    return idleMs === undefined ? undefined : { atMs: performance.now(), idleMs, ownMs: (user + system) / 1000 }
+    return idleMs === undefined ? undefined : { atMs: performance.now(), idleMs, ownMs: (user + system) / 1000, idleNow: idleNowOf(stat) }
   } catch {
     return undefined
   }
@@ -38,18 +41,25 @@ export function idleMsOf(stat: string): number | undefined {
   return idle === undefined ? undefined : (Number(idle) + Number(waiting)) * MS_PER_TICK
 }
 
+/** From all of /proc/stat: processors, less threads that run or could. */
+export function idleNowOf(stat: string): number {
+  const [, running] = /^procs_running (\d+)$/m.exec(stat) ?? []
+  return running === undefined ? 0 : Math.max(0, [...stat.matchAll(/^cpu\d/gm)].length - Number(running))
+}
+
 export class Processors {
   readonly #look: () => ProcessorTimes | undefined
   #last: ProcessorTimes | undefined
-  #count = 1
+  #count: number
 
   /** It is counted from now on. */
   constructor(look: () => ProcessorTimes | undefined = processorTimes) {
     this.#look = look
     this.#last = look()
+    this.#count = 1 + (this.#last?.idleNow ?? 0)
   }
 
-  /** As of late, rounded; at least 1. 1 before something can be said; Infinity where nothing ever can. */
+  /** As of late, rounded; at least 1. Before there is a while to look back on, as it was at the first moment; Infinity where nobody ever says. */
   get count(): number {
     if (this.#last === undefined) return Infinity
     if (performance.now() - this.#last.atMs < LOOK_MS) return this.#count

@@ -1,12 +1,12 @@
 /** How many threads are of use is told from what the processors have done. */
 import { describe, expect, it, vi } from 'vitest'
-import { idleMsOf, Processors, type ProcessorTimes, processorTimes } from '../../../src/datastore/pipeline/processors.js'
+import { idleMsOf, idleNowOf, Processors, type ProcessorTimes, processorTimes } from '../../../src/datastore/pipeline/processors.js'
 
 /** What the count is, 100 ms after it began, if so many milliseconds of processors were idle and ours meanwhile. */
 function countAfter(idleMs: number, ownMs: number): number {
   const clock = vi.spyOn(performance, 'now')
   try {
-    const times: ProcessorTimes[] = [{ atMs: 5000, idleMs: 700, ownMs: 90 }, { atMs: 5100, idleMs: 700 + idleMs, ownMs: 90 + ownMs }]
+    const times: ProcessorTimes[] = [{ atMs: 5000, idleMs: 700, ownMs: 90, idleNow: 0 }, { atMs: 5100, idleMs: 700 + idleMs, ownMs: 90 + ownMs, idleNow: 0 }]
     const processors = new Processors(() => times.shift())
     clock.mockReturnValue(5100)
     return processors.count
@@ -27,11 +27,11 @@ describe('processors that are ours', () => {
     expect(countAfter(idleMs, ownMs)).toBe(expected)
   })
 
-  it('are one before anything can be said, and are not looked at all the time', () => {
+  it('are at first our own and those that are idle at that moment, and are not looked at all the time', () => {
     const clock = vi.spyOn(performance, 'now').mockReturnValue(1000)
     let looks = 0
-    const processors = new Processors(() => ({ atMs: performance.now(), idleMs: 800 * looks++, ownMs: 0 }))
-    expect([processors.count, processors.count, looks]).toEqual([1, 1, 1])
+    const processors = new Processors(() => ({ atMs: performance.now(), idleMs: 800 * looks++, ownMs: 0, idleNow: 1 }))
+    expect([processors.count, processors.count, looks]).toEqual([2, 2, 1])
     clock.mockReturnValue(1200)
     expect([processors.count, processors.count, looks]).toEqual([4, 4, 2])
     clock.mockReturnValue(1220)
@@ -41,6 +41,17 @@ describe('processors that are ours', () => {
 
   it('are as many as anybody wants where nobody says', () => {
     expect(new Processors(() => undefined).count).toBe(Infinity)
+  })
+})
+
+describe('processors that are idle at a moment', () => {
+  const processors = 'cpu  1 1 1 1\ncpu0 1 1 1 1\ncpu1 1 1 1 1\ncpu12 1 1 1 1\n'
+  it.each([
+    ['all but that of who asks', `${processors}procs_running 1\nprocs_blocked 7\n`, 2],
+    ['none where more want to run', `${processors}procs_running 31\n`, 0],
+    ['none where nobody says', processors, 0],
+  ])('%s', (_what, text, expected) => {
+    expect(idleNowOf(text)).toBe(expected)
   })
 })
 
