@@ -5,14 +5,11 @@
  * decided in TypeScript; the one exception is the death certificate (native/sentinel.cc), which must be issued while
  * JavaScript is busy.
  */
-import { closeSync, existsSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
 import { LockError } from '../errors.js'
 import { inPackage } from '../package-root.js'
 import { NATIVE_LAYOUT } from './layout.js'
-
-const FILE_NAME = 'locktable.node'
 
 /** What fstat and fstatfs say of an open file. */
 export interface NativeStat {
@@ -80,15 +77,17 @@ function requireAddon(): NativeAddon {
   const require = createRequire(import.meta.url)
   const override = process.env['LOCKTABLE_ADDON']
   if (override !== undefined && override !== '') return require(override) as NativeAddon
-  // What the user built comes first. The next is tried where a file is missing, not where it does not load.
-  const path = placeOf(['build', 'Release']) ?? placeOf(['build', 'Debug']) ?? placeOf(['prebuilds', `linux-${process.arch}-${libcName()}`])
-  if (path === undefined) throw new Error(`no ${FILE_NAME} in build/Release, build/Debug or prebuilds of ${inPackage('.')}`)
-  return require(path) as NativeAddon
-}
-
-function placeOf(directories: readonly string[]): string | undefined {
-  const path = inPackage(join(...directories, FILE_NAME))
-  return existsSync(path) ? path : undefined
+  const bindings = require('bindings') as (options: object) => NativeAddon
+  return bindings({
+    bindings: 'locktable.node',
+    module_root: inPackage('.'),
+    try: [
+      // What the user built comes first: `bindings` goes on only from a file that is missing, not from one that does not load.
+      ['module_root', 'build', 'Release', 'bindings'],
+      ['module_root', 'build', 'Debug', 'bindings'],
+      ['module_root', 'prebuilds', `linux-${process.arch}-${libcName()}`, 'bindings'],
+    ],
+  })
 }
 
 /** True if both halves agree on every constant that both of them know. */
