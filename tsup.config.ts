@@ -19,10 +19,19 @@ const common: Options = {
   removeNodeProtocol: false,
 }
 
+/** With a meaning for import.meta.url; tsup's own (`shims`) is wrong below a directory with a "#", "?" or "%" in its name. */
+const commonJs: Options = {
+  format: 'cjs',
+  banner: { js: `'use strict'; const moduleUrl = require('node:url').pathToFileURL(__filename).href` },
+  esbuildOptions(options) {
+    options.define = { ...options.define, 'import.meta.url': 'moduleUrl' }
+  },
+}
+
 export default defineConfig([
   // The library and the command line share their code: one copy of it on disk and in a process. Not so with the threads, which load all of it anew: what
-  // they shared with the library would be more files for both.
-  { ...common, entry: { 'datastore-worker': worker }, format: 'esm' },
+  // they shared with the library would be more files for both. In CommonJS, as a thread that has no modules begins 15 ms of processor time sooner.
+  { ...common, entry: { 'datastore-worker': worker }, ...commonJs },
   {
     ...common,
     entry: { index: library, datastore, ...(hasCommandLine ? { 'cli/main': commandLine } : {}) },
@@ -44,7 +53,6 @@ export default defineConfig([
       },
     ],
   },
-  // `shims` gives import.meta.url a meaning in CommonJS. The data store is a module only, which Node >= 20.19 can require: bundled
-  // here it would bring a second copy of the locks.
-  { ...common, entry: { index: library }, format: 'cjs', shims: true, dts: { entry: { index: library } } },
+  // The data store is a module only, which Node >= 20.19 can require: bundled here it would bring a second copy of the locks.
+  { ...common, entry: { index: library }, ...commonJs, dts: { entry: { index: library } } },
 ])

@@ -1,12 +1,13 @@
 /**
  * bytes.cc: bytes that threads share: copied at the rate of memory, which V8 does not do, as it must expect another thread to write them meanwhile;
- * and written into many new files in one call.
+ * written into many new files in one call; and kept when they are freed.
  */
 #include "bytes.h"
 
 #include <cerrno>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <string>
@@ -31,6 +32,18 @@ Napi::Value bytesCopy(const Napi::CallbackInfo& info) {
   const auto at = static_cast<size_t>(readInteger(info, 1, "at", 0, static_cast<int64_t>(target.Length())));
   if (source.Length() > target.Length() - at) throw Napi::RangeError::New(info.Env(), "source must fit into target");
   if (source.Length() > 0) std::memmove(target.Data() + at, source.Data(), source.Length());
+  return info.Env().Undefined();
+}
+
+/**
+ * A block that is mapped and freed tells glibc that blocks of its size come and go: from then on they lie in its heaps, and what is free at the end of one
+ * is given back when it is more than twice that (mallopt(3), M_MMAP_THRESHOLD). Nothing is touched. Other C libraries take no notice.
+ */
+Napi::Value bytesKeepFreed(const Napi::CallbackInfo& info) {
+  constexpr size_t kLargest = 32 << 20;  // glibc's DEFAULT_MMAP_THRESHOLD_MAX; of larger ones it learns nothing
+  constexpr size_t kRounding = 64 << 10;
+  void* volatile block = std::malloc(kLargest - kRounding);  // volatile: or the compiler makes nothing of both
+  std::free(block);
   return info.Env().Undefined();
 }
 
@@ -132,5 +145,6 @@ Napi::Value bytesWriteFiles(const Napi::CallbackInfo& info) {
 
 void registerBytes(Napi::Env env, Napi::Object exports) {
   exports.Set("bytesCopy", Napi::Function::New(env, bytesCopy, "bytesCopy"));
+  exports.Set("bytesKeepFreed", Napi::Function::New(env, bytesKeepFreed, "bytesKeepFreed"));
   exports.Set("bytesWriteFiles", Napi::Function::New(env, bytesWriteFiles, "bytesWriteFiles"));
 }

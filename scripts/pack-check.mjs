@@ -41,9 +41,9 @@ for (const { path, size: bytes } of files) console.log(`        ${String(bytes).
 
 // 2. Everything a user needs, nothing else.
 const needed = ['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE', 'binding.gyp', 'native/addon.cc', 'dist/index.js', 'dist/index.cjs',
-  'dist/index.d.ts', 'dist/index.d.cts', 'dist/datastore.js', 'dist/datastore.d.ts', 'dist/datastore-worker.js', 'dist/cli/main.js', `prebuilds/linux-${process.arch}-glibc/locktable.node`]
+  'dist/index.d.ts', 'dist/index.d.cts', 'dist/datastore.js', 'dist/datastore.d.ts', 'dist/datastore-worker.cjs', 'dist/cli/main.js', `prebuilds/linux-${process.arch}-glibc/locktable.node`]
 const welcome = [/^package\.json$/, /^(README|CHANGELOG)\.md$/, /^LICENSE$/, /^binding\.gyp$/, /^native\/[\w-]+\.(cc|h)$/,
-  /^dist\/index\.(js|cjs|d\.ts|d\.cts)$/, /^dist\/datastore\.(js|d\.ts)$/, /^dist\/datastore-worker\.js$/, /^dist\/[\w-]+-[\w-]{8}\.d\.ts$/, /^dist\/cli\/main\.js$/, /^dist\/chunks\/[\w-]+\.js$/, /^prebuilds\/linux-(x64|arm64)-(glibc|musl)\/locktable\.node$/]
+  /^dist\/index\.(js|cjs|d\.ts|d\.cts)$/, /^dist\/datastore\.(js|d\.ts)$/, /^dist\/datastore-worker\.cjs$/, /^dist\/[\w-]+-[\w-]{8}\.d\.ts$/, /^dist\/cli\/main\.js$/, /^dist\/chunks\/[\w-]+\.js$/, /^prebuilds\/linux-(x64|arm64)-(glibc|musl)\/locktable\.node$/]
 check('contents: all that is needed', needed.filter(path => !paths.includes(path)).map(path => `${path} is missing`))
 check('contents: nothing else', paths.filter(path => !welcome.some(pattern => pattern.test(path))).map(path => `${path} is not for users`))
 check('no install scripts', ['preinstall', 'install', 'postinstall', 'prepare'].filter(name => name in own.scripts).map(name => `it has a script "${name}"`))
@@ -55,7 +55,7 @@ check('are the types wrong', problemOf('npx', [...attw, '--exclude-entrypoints',
 check('are the types of the module wrong', problemOf('npx', [...attw, '--entrypoints', './datastore', '--profile', 'esm-only'], { cwd: root }))
 
 // 4. An empty project, no compiler, no install scripts.
-const user = join(work, 'user')
+const user = join(work, 'user #1, 100%20') // nobody may take a path for a URL
 const bin = join(work, 'bin')
 mkdirSync(user)
 mkdirSync(bin)

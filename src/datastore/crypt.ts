@@ -32,7 +32,7 @@ export function sealBytes(key: Uint8Array, plain: Uint8Array): Encrypted {
   return { iv, tag: cipher.getAuthTag(), data }
 }
 
-/** So much at a time is encrypted where the ciphertext is to lie in memory that there is: what the cipher returns is garbage, and used again while it is in the processor's caches. */
+/** So much at a time is encrypted or decrypted where the result is to lie in memory that there is: what the cipher returns is garbage, and used again while it is in the processor's caches. */
 const PIECE_BYTES = 2 ** 16
 
 /** As sealBytes(), with the ciphertext in `target`, which has at least as many bytes as `plain`. */
@@ -44,17 +44,21 @@ export function sealInto(key: Uint8Array, plain: Uint8Array, target: Uint8Array)
   return { iv, tag: cipher.getAuthTag() }
 }
 
-/** The plaintext, or undefined if key, IV, tag and data do not belong together. */
-export function tryOpenBytes(key: Uint8Array, iv: Uint8Array, tag: Uint8Array, data: Uint8Array): Buffer | undefined {
+/**
+ * The plaintext, or undefined if key, IV, tag and data do not belong together.
+ *
+ * @param target  As long as `data`, and may be that itself; after a failure it has something that nobody vouches for. Default: new memory.
+ */
+export function tryOpenBytes(key: Uint8Array, iv: Uint8Array, tag: Uint8Array, data: Uint8Array, target: Buffer = Buffer.allocUnsafe(data.length)): Buffer | undefined {
   const decipher = createDecipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES })
   decipher.setAuthTag(tag)
-  const plain = decipher.update(data)
+  for (let at = 0; at < data.length; at += PIECE_BYTES) copyBytes(target, at, decipher.update(data.subarray(at, at + PIECE_BYTES)))
   try {
     decipher.final()
   } catch {
     return undefined
   }
-  return plain
+  return target
 }
 
 /** A key of a datastore's clients. Never printed: the bytes are in a private field. */
@@ -102,9 +106,9 @@ export class CryptKey {
     return sealInto(this.#key, plain, target)
   }
 
-  /** The plaintext, or undefined if it was encrypted with another key or is damaged. */
-  tryDecrypt(iv: Uint8Array, tag: Uint8Array, data: Uint8Array): Buffer | undefined {
-    return tryOpenBytes(this.#key, iv, tag, data)
+  /** The plaintext, or undefined if it was encrypted with another key or is damaged. `target`: see tryOpenBytes(). */
+  tryDecrypt(iv: Uint8Array, tag: Uint8Array, data: Uint8Array, target?: Buffer): Buffer | undefined {
+    return tryOpenBytes(this.#key, iv, tag, data, target)
   }
 
   /** The signature of a canonical text: 32 bytes. */

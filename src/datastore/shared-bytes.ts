@@ -1,8 +1,9 @@
-/** shared-bytes.ts: copies of bytes that threads share, by the addon. */
+/** shared-bytes.ts: memory as the addon can have it: copies of bytes that threads share, and freed memory that is used again. */
 import { loadNative } from '../lock/native.js'
 
 interface ByteCalls {
   bytesCopy(target: Uint8Array, at: number, source: Uint8Array): void
+  bytesKeepFreed(): void
 }
 
 let native: ByteCalls | undefined
@@ -16,4 +17,13 @@ const calls = (): ByteCalls => (native ??= loadNative() as unknown as ByteCalls)
  */
 export function copyBytes(target: Uint8Array, at: number, source: Uint8Array): void {
   calls().bytesCopy(target, at, source)
+}
+
+/**
+ * Lets the process keep memory that it frees, some 64 MiB a thread at most: chunks come and go by the megabyte, and the C library would give their memory
+ * back each time, and each time the system would have to clear it for the next one. Whoever has set glibc's thresholds himself (mallopt(3),
+ * GLIBC_TUNABLES) is left alone, and a C library that is not glibc.
+ */
+export function keepFreedMemory(): void {
+  calls().bytesKeepFreed()
 }

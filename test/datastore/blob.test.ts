@@ -129,6 +129,17 @@ describe('encodeBlob', () => {
     expect(length).toBe(encodeBlob(plain, { key: blobKey }).length)
   })
 
+  it.each([['encrypted', randomBytes(200_000)], ['encrypted-zstd', Buffer.from(randomBytes(200_000).toString('hex'))]] as const)('decrypts in place only where it may, %s', (kind, plain) => {
+    const raw = encodeBlob(plain, { key })
+    const whole = Buffer.from(raw)
+    expect(decodeBlob(raw, { key, where: 'file' }).equals(plain)).toBe(true)
+    expect(raw.equals(whole)).toBe(true)
+    const open = decodeBlob(raw, { key, where: 'file', inPlace: true })
+    expect(open.equals(plain)).toBe(true)
+    expect(open.buffer === raw.buffer).toBe(kind === 'encrypted')
+    expect(raw.equals(whole)).toBe(false)
+  })
+
   it.each([['raw', undefined], ['encrypted', key]] as const)('refuses memory that is too small for the blob, %s', (_kind, blobKey) => {
     expect(() => encodeBlobInto(Buffer.alloc(1000), randomBytes(1000), { key: blobKey })).toThrow(RangeError)
   })

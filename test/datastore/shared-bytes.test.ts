@@ -1,7 +1,8 @@
-/** Bytes into and out of shared memory, whatever their alignment, and what is refused. */
+/** Bytes into and out of shared memory, whatever their alignment, and what is refused; memory that is used again. */
 import { describe, expect, it } from 'vitest'
 import { loadNative } from '../../src/lock/native.js'
-import { copyBytes } from '../../src/datastore/shared-bytes.js'
+import { garbageCollector } from '../../src/datastore/pipeline/garbage.js'
+import { copyBytes, keepFreedMemory } from '../../src/datastore/shared-bytes.js'
 
 const shared = (length: number): Buffer => Buffer.from(new SharedArrayBuffer(length))
 
@@ -33,5 +34,27 @@ describe('wrong arguments', () => {
     ['a source that is too long', RangeError, [target, 3, source]], ['no place', TypeError, [target, undefined, source]],
   ])('%s', (_, kind, values) => {
     expect(() => native.bytesCopy(...values)).toThrow(kind)
+  })
+})
+
+describe('freed memory', () => {
+  const collect = garbageCollector()
+
+  /** Of 32 MiB that are allocated, written and freed, again and again. */
+  const faultsOf = (rounds: number): number => {
+    const before = process.resourceUsage().minorPageFault
+    for (let i = 0; i < rounds; i++) {
+      Array.from({ length: 8 }, () => Buffer.allocUnsafeSlow(4 * 2 ** 20).fill(1))
+      collect()
+    }
+    return process.resourceUsage().minorPageFault - before
+  }
+
+  it('is used again where it was given back', () => {
+    const before = faultsOf(20)
+    keepFreedMemory()
+    faultsOf(2) // until there is some to keep
+    expect(before).toBeGreaterThan(20 * 1024)
+    expect(faultsOf(20)).toBeLessThan(before / 2)
   })
 })

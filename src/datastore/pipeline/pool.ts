@@ -126,7 +126,7 @@ export class WorkerPool {
   }
 
   #start(): Thread {
-    const thread: Thread = { worker: new Worker(inPackage('dist/datastore-worker.js'), { name: 'locktable chunks' }), requests: [] }
+    const thread: Thread = { worker: new Worker(inPackage('dist/datastore-worker.cjs'), { name: 'locktable chunks' }), requests: [] }
     thread.worker.on('message', ({ result, error }: { result?: never; error?: PackedError }) => {
       const request = thread.requests.shift()
       if (thread.requests.length === 0) thread.worker.unref()

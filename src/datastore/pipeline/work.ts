@@ -137,7 +137,7 @@ const changedNs = ({ changedSeconds, changedNanoseconds }: PartRead): bigint => 
 function unpack({ path, digest, length, key: keyBytes, target, keepHoles }: UnpackJob): void {
   const key = keyOf(keyBytes)
   const raw = readChunk(path)
-  const plain = decodeBlob(raw, { key, where: path, maxBytes: length })
+  const plain = decodeBlob(raw, { key, where: path, maxBytes: length, inPlace: true })
   const actual = key !== undefined && isEncryptedKind(blobKind(raw)) ? key.chunkDigest(plain) : sha256(plain)
   if (plain.length !== length || !actual.equals(digest)) {
     const expected = `${length} bytes with the digest ${Buffer.from(digest).toString('hex')}`

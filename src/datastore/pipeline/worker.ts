@@ -1,5 +1,6 @@
 /** worker.ts: the thread of a pool: takes jobs, answers in their order. */
 import { parentPort } from 'node:worker_threads'
+import { keepFreedMemory } from '../shared-bytes.js'
 import { garbageCollector } from './garbage.js'
 import type { Job } from './jobs.js'
 import { packError } from './thread-errors.js'
@@ -10,6 +11,7 @@ const JOBS_PER_COLLECTION = 4
 let collectGarbage: (() => void) | undefined
 let jobs = 0 // with chunks
 
+keepFreedMemory()
 parentPort?.on('message', (job: Job) => {
   let answer: object
   try {

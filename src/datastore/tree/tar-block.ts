@@ -27,28 +27,42 @@ export function damaged(what: string): DatastoreError {
 
 const CHECKSUM = 148
 const CHECKSUM_END = 156
+const FLAG = 156
+const MAGIC = 257
+/** GNU tar and others before POSIX have a space behind it. */
+const USTAR = [...Buffer.from('ustar')]
 const SPACE = 32
 const SEVEN = 55
 const ZERO = 48
 
-/** Undefined: a block of zeros, which ends archives. `at`: where in the archive it is, for errors. */
-export function decodeBlock(bytes: Buffer, from: number, at: number): TarBlock | undefined {
+/**
+ * The type of what a header is of: a digit or letter. `at`: where in the archive it is, for errors.
+ *
+ * @returns undefined: a block of zeros, which ends archives.
+ */
+export function checkBlock(bytes: Buffer, from: number, at: number): string | undefined {
   let sum = 0
   for (let i = from; i < from + TAR_BLOCK_BYTES; i++) sum += bytes[i]!
   if (sum === 0) return undefined
   for (let i = from + CHECKSUM; i < from + CHECKSUM_END; i++) sum += SPACE - bytes[i]!
+  if (decodeNumber(bytes, from + CHECKSUM, from + CHECKSUM_END) !== sum) throw damaged(`the header at byte ${at} has a wrong checksum`)
+  return String.fromCharCode(bytes[from + FLAG]!)
+}
+
+/** Of what stands behind the header. */
+export const sizeOfBlock = (bytes: Buffer, from: number): number => decodeNumber(bytes, from + 124, from + 136)
+
+/** All of a header, the type of which is known. */
+export function decodeBlock(bytes: Buffer, from: number, flag: string): TarBlock {
   const number = (offset: number, length: number): number => decodeNumber(bytes, from + offset, from + offset + length)
-  if (number(CHECKSUM, 8) !== sum) throw damaged(`the header at byte ${at} has a wrong checksum`)
   const text = (offset: number, length: number): string => textOf(bytes, from + offset, from + offset + length)
-  const magic = bytes.toString('latin1', from + 257, from + 263)
-  const prefix = magic === 'ustar\0' ? text(345, 155) : ''
+  const isUstar = USTAR.every((byte, i) => bytes[from + MAGIC + i] === byte)
+  const prefix = isUstar && bytes[from + MAGIC + USTAR.length] === 0 ? text(345, 155) : ''
   const name = text(0, 100)
-  const flag = String.fromCharCode(bytes[from + 156]!)
-  const isDevice = flag === '3' || flag === '4'
   return {
     name: prefix === '' ? name : `${prefix}/${name}`, flag,
-    mode: number(100, 8), uid: number(108, 8), gid: number(116, 8), size: number(124, 12), seconds: number(136, 12),
-    target: text(157, 100), device: isDevice && magic.startsWith('ustar') ? { major: number(329, 8), minor: number(337, 8) } : NO_DEVICE,
+    mode: number(100, 8), uid: number(108, 8), gid: number(116, 8), size: sizeOfBlock(bytes, from), seconds: number(136, 12),
+    target: text(157, 100), device: isUstar && (flag === '3' || flag === '4') ? { major: number(329, 8), minor: number(337, 8) } : NO_DEVICE,
   }
 }
 
@@ -82,19 +96,28 @@ function decodeBinary(bytes: Uint8Array, from: number, to: number): number {
 }
 
 /** In the order of the archive: a key may come more than once. An empty value takes away what came before. */
-export function decodePax(body: string): readonly (readonly [key: string, value: string])[] {
-  const records: (readonly [string, string])[] = []
+export function decodePax(body: string, take: (key: string, value: string) => void): void {
   for (let at = 0; at < body.length; ) {
     const space = body.indexOf(' ', at)
-    const digits = body.slice(at, space)
-    const end = at + Number(digits)
+    const end = at + lengthOf(body, at, space)
     const equals = body.indexOf('=', space)
-    const isWhole = space > at && /^\d{1,10}$/.test(digits) && end <= body.length && equals > space + 1 && equals < end - 1 && body[end - 1] === '\n'
+    const isWhole = end <= body.length && equals > space + 1 && equals < end - 1 && body[end - 1] === '\n'
     if (!isWhole) throw damaged('it has a pax record that does not end where it says')
-    records.push([body.slice(space + 1, equals), body.slice(equals + 1, end - 1)])
+    take(body.slice(space + 1, equals), body.slice(equals + 1, end - 1))
     at = end
   }
-  return records
+}
+
+/** Of a record: one to ten digits; Infinity: there is something else. */
+function lengthOf(body: string, from: number, to: number): number {
+  if (to <= from || to > from + 10) return Infinity
+  let value = 0
+  for (let i = from; i < to; i++) {
+    const digit = body.charCodeAt(i) - ZERO
+    if (digit < 0 || digit > 9) return Infinity
+    value = value * 10 + digit
+  }
+  return value
 }
 
 /** A decimal number of a pax record. */

@@ -100,16 +100,20 @@ function idOf(text: string | undefined, id: number): number {
   return value
 }
 
+/** Something that stands for no name: nothing, `.` or `..` between slashes or at an end. */
+const ODD_PART = /(?:^|\/)\.{0,2}(?:\/|$)/
+
 /** Without `./` and the slash that ends directories. */
 export function normalized(name: string): string {
-  return posix.normalize(name).replace(/\/$/, '') || '.'
+  const bare = name.endsWith('/') ? name.slice(0, -1) : name
+  return ODD_PART.test(bare) ? posix.normalize(name).replace(/\/$/, '') || '.' : bare
 }
 
 export function parseTime(text: string): FileTime {
-  const match = /^(-?)(\d+)(?:\.(\d*))?$/.exec(text)
-  const whole = Number(match?.[2])
-  if (match === null || !Number.isSafeInteger(whole)) throw damaged(`it has ${JSON.stringify(text.slice(0, 40))} where a time belongs`)
-  const fraction = Number((match[3] ?? '').slice(0, 9).padEnd(9, '0'))
-  if (match[1] === '') return { seconds: whole, nanoseconds: fraction }
-  return fraction === 0 ? { seconds: 0 - whole, nanoseconds: 0 } : { seconds: -whole - 1, nanoseconds: 1e9 - fraction }
+  const dot = text.indexOf('.')
+  const whole = Number(dot < 0 ? text : text.slice(0, dot))
+  if (!/^-?\d+(?:\.\d*)?$/.test(text) || !Number.isSafeInteger(whole)) throw damaged(`it has ${JSON.stringify(text.slice(0, 40))} where a time belongs`)
+  const fraction = dot < 0 ? 0 : Number(text.slice(dot + 1, dot + 10).padEnd(9, '0'))
+  if (!text.startsWith('-')) return { seconds: whole, nanoseconds: fraction }
+  return fraction === 0 ? { seconds: 0 + whole, nanoseconds: 0 } : { seconds: whole - 1, nanoseconds: 1e9 - fraction }
 }

@@ -19,7 +19,7 @@
  */
 import { GNU_BLOCK_PIECES, GNU_HEADER_PIECES, GNU_REAL_SIZE, SparseMapReader, takeGnuPieces } from './sparse-map.js'
 import { type ArchivedEntry, decodeEntry, type Extras, withMap } from './tar-entry.js'
-import { damaged, decodeBlock, decodeNumber, decodePax, type TarBlock } from './tar-block.js'
+import { checkBlock, damaged, decodeBlock, decodeNumber, decodePax, sizeOfBlock, type TarBlock } from './tar-block.js'
 import { paddingOf, TAR_BLOCK_BYTES } from './tar-header.js'
 
 export type TarPart =
@@ -54,7 +54,8 @@ export class TarReader {
   #carried = 0
 
   #extraFlag = ''
-  #extraParts: string[] = []
+  /** As far as it is there. */
+  #extra = ''
   readonly #global = new Map<string, string>()
   #extras: Extras | undefined
 
@@ -131,18 +132,19 @@ export class TarReader {
   }
 
   #takeHeader(bytes: Buffer, from: number): TarPart | undefined {
-    const block = decodeBlock(bytes, from, this.#offset + this.#at - TAR_BLOCK_BYTES)
-    if (block === undefined) {
+    const flag = checkBlock(bytes, from, this.#offset + this.#at - TAR_BLOCK_BYTES)
+    if (flag === undefined) {
       if (this.#extras !== undefined) throw damaged('it ends in the middle of an entry')
       if (++this.#zeroBlocks === 2) this.#state = 'end'
       return undefined
     }
     if (this.#zeroBlocks > 0) throw damaged('it goes on after its end')
-    if (EXTRA_FLAGS.includes(block.flag)) {
-      this.#beginExtra(block)
+    if (EXTRA_FLAGS.includes(flag)) {
+      this.#beginExtra(flag, sizeOfBlock(bytes, from))
       return undefined
     }
-    if (block.flag !== 'S') return this.#takeEntry(block)
+    const block = decodeBlock(bytes, from, flag)
+    if (flag !== 'S') return this.#takeEntry(block)
     const gnu = { map: [], size: decodeNumber(bytes, from + GNU_REAL_SIZE.from, from + GNU_REAL_SIZE.to) }
     this.#gnu = gnu
     this.#block = block
@@ -151,10 +153,10 @@ export class TarReader {
     return undefined
   }
 
-  #beginExtra({ flag, size }: TarBlock): void {
+  #beginExtra(flag: string, size: number): void {
     if (size < 0 || size > MAX_EXTRA_BYTES) throw damaged(`it has a description of ${size} bytes`)
     this.#extraFlag = flag
-    this.#extraParts = []
+    this.#extra = ''
     this.#left = size
     this.#state = 'extra'
   }
@@ -162,36 +164,38 @@ export class TarReader {
   /** True: it is all there. */
   #takeExtra(): boolean {
     const count = Math.min(this.#left, this.#bytes.length - this.#at)
-    this.#extraParts.push(this.#bytes.toString('latin1', this.#at, this.#at + count))
+    this.#extra += this.#bytes.toString('latin1', this.#at, this.#at + count)
     this.#at += count
     this.#left -= count
     if (this.#left > 0) return false
-    const body = this.#extraParts.join('')
-    this.#skip = paddingOf(body.length)
+    this.#skip = paddingOf(this.#extra.length)
     this.#state = 'header'
-    this.#useExtra(this.#extraFlag, body)
+    this.#useExtra(this.#extraFlag, this.#extra)
     return true
   }
 
   #useExtra(flag: string, body: string): void {
-    const extras = this.#extras ?? { pax: this.#global, pieces: [], name: undefined, target: undefined }
-    const text = body.split('\0', 1)[0]!
-    if (flag === 'L') this.#extras = { ...extras, name: text }
-    else if (flag === 'K') this.#extras = { ...extras, target: text }
-    else {
-      const pieces: string[] = []
-      const pax = flag === 'g' ? this.#global : new Map(this.#global)
-      for (const [key, value] of decodePax(body)) {
-        if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') pieces.push(value)
-        else if (value === '') pax.delete(key)
-        else pax.set(key, value)
-      }
-      if (flag !== 'g') this.#extras = { ...extras, pax, pieces }
+    if (flag === 'L' || flag === 'K') {
+      const text = body.split('\0', 1)[0]!
+      this.#extras = { ...this.#extras ?? this.#noExtras(), [flag === 'L' ? 'name' : 'target']: text }
+      return
     }
+    const pieces: string[] = []
+    const pax = flag === 'g' ? this.#global : this.#global.size === 0 ? new Map<string, string>() : new Map(this.#global)
+    decodePax(body, (key, value) => {
+      if (key === 'GNU.sparse.offset' || key === 'GNU.sparse.numbytes') pieces.push(value)
+      else if (value === '') pax.delete(key)
+      else pax.set(key, value)
+    })
+    if (flag !== 'g') this.#extras = { pax, pieces, name: this.#extras?.name, target: this.#extras?.target }
+  }
+
+  #noExtras(): Extras {
+    return { pax: this.#global, pieces: [], name: undefined, target: undefined }
   }
 
   #takeEntry(block: TarBlock): TarPart | undefined {
-    const extras = this.#extras ?? { pax: this.#global, pieces: [], name: undefined, target: undefined }
+    const extras = this.#extras ?? this.#noExtras()
     const decoded = decodeEntry(block, extras, this.#gnu)
     this.#extras = this.#gnu = this.#block = undefined
     this.#state = 'header'

@@ -5,7 +5,6 @@
  * one that was made here, which mkdir(2) says: it fails where something else is already, a symbolic link too.
  */
 import { chmodSync, constants, lchownSync, linkSync, mkdirSync, symlinkSync } from 'node:fs'
-import { posix } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import { DatastoreError } from '../errors.js'
 import { makeNode, setTime } from '../file-calls.js'
@@ -27,6 +26,9 @@ interface TreeWriterOptions {
 const STEPS_PER_TURN = 256
 
 const NODE_TYPES = { fifo: constants.S_IFIFO, 'character-device': constants.S_IFCHR, 'block-device': constants.S_IFBLK } as const
+
+/** A name that is absolute, or goes up; or that no call on files would take. */
+const OUTSIDE = /^\/|\0|(?:^|\/)\.\.(?:\/|$)/
 
 /** Bits of a mode. */
 const [SET_USER_ID, SET_GROUP_ID] = [0o4000, 0o2000]
@@ -156,7 +158,8 @@ export class TreeWriter {
     for (const { path, attributes: { owner, mode, time } } of this.#later.reverse()) {
       const place = onDisk(path)
       this.#attempt(path, () => {
-        if (owner !== undefined) lchownSync(place, owner.uid, owner.gid) // the root may have been somebody's before
+        if (path !== this.#root) this.#give(place, owner)
+        else if (owner !== undefined) lchownSync(place, owner.uid, owner.gid) // it may have been somebody's before
         chmodSync(place, mode)
         setTime(place, time)
       })
@@ -166,10 +169,11 @@ export class TreeWriter {
 
   /** The full path of something below the root. Its directory is one that was made here, or is made now. */
   #placeOf(name: string): string {
-    if (name.startsWith('/') || name.includes('\0') || name.split('/').includes('..')) {
+    if (OUTSIDE.test(name)) {
       throw new DatastoreError('ARCHIVE_DAMAGED', `the archive has an entry outside of its root: ${readable(name)}`)
     }
-    const directory = posix.dirname(name)
+    const slash = name.lastIndexOf('/')
+    const directory = slash < 0 ? '.' : name.slice(0, slash)
     if (!this.#directories.has(directory)) {
       mkdirSync(onDisk(this.#placeOf(directory)), { mode: 0o755 }) // fails if it is there: then it is no directory of ours
       this.#directories.add(directory)
