@@ -12,17 +12,20 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { loadavg, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { cleanEnvironment } from './lib/clean-environment.js'
 import type { Written } from './lib/findings.js'
 import { environmentNow } from './lib/report.js'
 import { SCRATCH_ROOT, makeScratch } from './lib/scratch.js'
 import { TSX_ARGS } from './lib/tsx.js'
+import { parseOrExit, usageError } from './lib/usage.js'
 import { type Answered, type Report, page } from './report/page.js'
 import { plot } from './report/plot.js'
 import { ratiosOf } from './report/ratios.js'
 
 /** In the order of the page. */
 const QUESTIONS = ['uncontended', 'handover', 'readers', 'groups', 'collisions', 'waiters', 'event-loop', 'names', 'recovery', 'open'] as const
+const USAGE = `npm run bench [-- [--quick|--small] [--out DIRECTORY] [--docs DIRECTORY] [QUESTION...]]
+questions: ${QUESTIONS.join(', ')}`
 const HERE = fileURLToPath(new URL('.', import.meta.url))
 /** Beyond this a question hangs. Each takes a few minutes at most; contenders that hang are given up long before, by the questions. */
 const PATIENCE_MS = 600_000
@@ -124,12 +127,13 @@ async function write(report: Report, out: string, docs: string | undefined): Pro
 }
 
 async function main(): Promise<void> {
-  const { values, positionals } = parseArgs({
+  cleanEnvironment()
+  const { values, positionals } = parseOrExit(USAGE, {
     options: { quick: { type: 'boolean', default: false }, small: { type: 'boolean', default: false }, out: { type: 'string', default: HERE }, docs: { type: 'string' } },
     allowPositionals: true,
   })
   const unknown = positionals.find(question => !QUESTIONS.includes(question as never))
-  if (unknown !== undefined) throw new RangeError(`there is no question "${unknown}"; there are ${QUESTIONS.join(', ')}`)
+  if (unknown !== undefined) usageError(USAGE, `there is no question "${unknown}"`)
   const isWhole = positionals.length === 0 && !values.quick && !values.small
   const began = performance.now()
   const environment = environmentNow()

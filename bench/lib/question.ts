@@ -1,10 +1,12 @@
 /**
- * question.ts: the options that all benchmarks have: `--quick`, `--small`, `--json FILE`, `--only TEXT`, and whole numbers and flags of their own.
+ * question.ts: the options that all benchmarks have: `--quick`, `--small`, `--json FILE`, `--only TEXT`, `--help`, and whole numbers and flags of their own.
  *
  * A benchmark has three sizes: whole (for figures that are published), quick (all questions in a minute or two, to see where things stand), and
  * small (for tests: says only that the benchmark works).
  */
-import { parseArgs } from 'node:util'
+import { basename } from 'node:path'
+import { cleanEnvironment } from './clean-environment.js'
+import { parseOrExit, wholeNumber } from './usage.js'
 
 export type Size = 'whole' | 'quick' | 'small'
 
@@ -26,8 +28,10 @@ export interface QuestionOptions<Name extends string, Flag extends string> {
 export function questionOptions<Name extends string, Flag extends string = never>(
   numbers: Readonly<Record<Name, readonly [number, number, number]>>, flags: readonly Flag[] = [], args: readonly string[] = process.argv.slice(2),
 ): QuestionOptions<Name, Flag> {
+  cleanEnvironment()
   const names = Object.keys(numbers) as Name[]
-  const { values } = parseArgs({
+  const usage = usageOf(numbers, flags)
+  const { values } = parseOrExit(usage, {
     args: [...args],
     options: {
       small: { type: 'boolean', default: false },
@@ -41,7 +45,7 @@ export function questionOptions<Name extends string, Flag extends string = never
   const said = values as unknown as Record<string, string | boolean | undefined>
   const size: Size = values.small === true ? 'small' : values.quick === true ? 'quick' : 'whole'
   const pick = <T>(whole: T, quick: T, small: T): T => ({ whole, quick, small })[size]
-  const given = Object.fromEntries(names.filter(name => said[name] !== undefined).map(name => [name, wholeNumber(name, said[name] as string)]))
+  const given = Object.fromEntries(names.filter(name => said[name] !== undefined).map(name => [name, wholeNumber(usage, name, said[name] as string)]))
   const defaults = Object.fromEntries(names.map(name => {
     const [whole, quick, small] = numbers[name]
     return [name, pick(whole, quick, small)]
@@ -54,10 +58,10 @@ export function questionOptions<Name extends string, Flag extends string = never
   }
 }
 
-function wholeNumber(name: string, text: string): number {
-  const value = Number(text)
-  if (text === '' || !Number.isInteger(value) || value < 0) throw new RangeError(`--${name} must be a whole number, not "${text}"`)
-  return value
+/** The defaults are those of the whole size. */
+function usageOf(numbers: Readonly<Record<string, readonly [number, number, number]>>, flags: readonly string[]): string {
+  const own = [...Object.entries(numbers).map(([name, [whole]]) => `[--${name} N (${whole === 0 ? 'several' : whole})]`), ...flags.map(name => `[--${name}]`)]
+  return `npx tsx bench/${basename(process.argv[1] ?? '')} [--quick|--small] [--only TEXT]... [--json FILE] ${own.join(' ')}`
 }
 
 export function isChosen(options: { readonly only: readonly string[] }, group: string, name: string): boolean {

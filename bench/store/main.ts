@@ -11,9 +11,10 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { cleanEnvironment } from '../lib/clean-environment.js'
 import { environmentNow, printEnvironment } from '../lib/report.js'
 import { makeScratch } from '../lib/scratch.js'
+import { parseOrExit, wholeNumber } from '../lib/usage.js'
 import { run } from './command.js'
 import { findContenders } from './contenders.js'
 import { changeData, digestOf, makeData, PARTS, sizeOfData } from './data.js'
@@ -21,21 +22,17 @@ import { measureLimits } from './limits.js'
 import { printResults, type Result } from './results.js'
 import { type Attempt, CLIENT_COUNTS, measure, STEPS } from './steps.js'
 
-const { values } = parseArgs({
+cleanEnvironment()
+const USAGE = 'npm run bench:store [-- [--size MIB] [--rounds N] [--scratch DIRECTORY] [--only NAME]... [--out FILE] [--small]]'
+const { values } = parseOrExit(USAGE, {
   options: {
     size: { type: 'string' }, rounds: { type: 'string' }, scratch: { type: 'string', default: '/var/tmp' }, only: { type: 'string', multiple: true, default: [] },
     out: { type: 'string', default: fileURLToPath(new URL('report.json', import.meta.url)) }, small: { type: 'boolean', default: false },
   },
 })
 
-function wholeNumber(name: string, text: string): number {
-  const number = Number(text)
-  if (!Number.isInteger(number) || number < 1) throw new RangeError(`--${name} must be a whole number above 0, not ${text}`)
-  return number
-}
-
-const size = wholeNumber('size', values.size ?? (values.small ? '16' : '1024'))
-const rounds = wholeNumber('rounds', values.rounds ?? (values.small ? '1' : '3'))
+const size = wholeNumber(USAGE, 'size', values.size ?? (values.small ? '16' : '1024'), 1)
+const rounds = wholeNumber(USAGE, 'rounds', values.rounds ?? (values.small ? '1' : '3'), 1)
 const environment = environmentNow()
 const began = performance.now()
 const found = findContenders()
