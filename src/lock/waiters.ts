@@ -23,7 +23,7 @@
  * awake instead of the next in turn; to ring the next in turn when one enters; sched_yield while awake; longer turns (3, 4, 8, 10 ms); no hand-offs at
  * all, which is as unfair as flock (index down to 0.45, waits up to 232 ms).
  * Of no use to readers among whom one in a hundred writes: a writer that lets readers pass, up to 20 ms, while more of them are inside than there are cores,
- * and is rung by those that leave (no interleaving broke it): 16 processes 56 000 locks a second instead of 77 000, 4 processes 87 000 instead of 123 000,
+ * and is rung by those that leave (explored with two participants only): 16 processes 56 000 locks a second instead of 77 000, 4 processes 87 000 instead of 123 000,
  * as each reader that leaves has the way of a release with waiters. One that looks again every 0.1 ms for 4 ms: 92 000 and 97 000 (2026-11-26).
  */
 import { availableParallelism } from 'node:os'

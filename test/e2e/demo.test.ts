@@ -81,7 +81,10 @@ describe('a day', () => {
     const { root } = tree()
     const repository = join(place.directory, 'store')
     await (await Datastore.create(repository, { table: place.path, syncLevel: 'none' })).close()
-    writeFileSync(plan, JSON.stringify({ tablePath: place.path, storeDirectory: place.directory, groups: findGroups(root), withoutLocks: false, repository, scratch: place.directory, trees: [root] }))
+    const day: DemoPlan = { tablePath: place.path, storeDirectory: place.directory, groups: findGroups(root), withoutLocks: false }
+    for (const { name } of day.groups) writeFileSync(manifestPath(day, name), JSON.stringify({ group: name, edits: 0, writers: {}, digests: {} }))
+    writeFileSync(plan, JSON.stringify({ ...day, repository, scratch: place.directory, trees: [root] }))
+    // Some versions of Node learn of the disconnection only later: then it works for a while.
     const child = fork(MAIN, [worker, plan, '0'], { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] })
     const gone = once(child, 'exit')
     child.disconnect()
