@@ -38,6 +38,7 @@ import { BUSY, ENTERED, LOST, OWNER, type Protocol } from './protocol.js'
 import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
 import type { Region } from './region.js'
 import { Vigil } from './vigil.js'
+import { Watchfulness } from './watchfulness.js'
 
 const QUEUED = 1
 const EXCLUSIVE = 2
@@ -64,6 +65,7 @@ export class Waiters {
   readonly #lifeWhileLive: number
   readonly #holds: Int32Array
   readonly #vigil: Vigil
+  readonly #watchfulness: Watchfulness
   readonly #onRing: () => void
   readonly #queues = new Map<number, SlotQueue>()
   readonly #handovers = new Map<number, number>()
@@ -86,6 +88,7 @@ export class Waiters {
     this.#lifeWhileLive = participant.lifeWhileLive
     this.#onRing = onRing
     this.#vigil = new Vigil(region.words, participant.record, onRing, () => this.#pending > 0)
+    this.#watchfulness = new Watchfulness(region.native)
     this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
   }
 
@@ -270,7 +273,12 @@ export class Waiters {
         native.waitBell(number, calls, Math.max(0, deadline - nowMs()))
       })
     }
-    if (this.#failure === undefined && unmute(words, bell) !== heard) this.#onRing() // of other slots, or of more than rings tell: nobody else will
+    if (this.#failure === undefined && unmute(words, bell) !== heard && this.#concernsMore()) this.#onRing() // nobody else will tell
+  }
+
+  /** Whether a ring may have been for more than the slot that a blocked caller has looked at: another one, a theft, an eviction. */
+  #concernsMore(): boolean {
+    return this.#queues.size !== 0 || !this.isLive || this.#stolenCount() !== this.#stolenWord
   }
 
   #isCrowded(slot: number): boolean {
@@ -375,9 +383,9 @@ export class Waiters {
   }
 
   #count(change: number): void {
-    const before = this.#pending
     this.#pending += change
-    if ((before === 0) !== (this.#pending === 0)) this.#region.native.setWaiting(this.#pending !== 0)
+    if (this.#pending === 0) this.#watchfulness.end()
+    else this.#watchfulness.begin()
     const { record } = this.#participant
     this.#region.words[record + PARTICIPANT.WAITING_COUNT] = this.#pending
     if (this.#pending === 0) this.#region.words[record + PARTICIPANT.WAITING_SLOT] = 0
@@ -452,7 +460,7 @@ export class Waiters {
 
   /** Finds out which holds other participants have taken by force. */
   noteThefts(): void {
-    const word = Atomics.load(this.#region.words, this.#participant.record + PARTICIPANT.STOLEN)
+    const word = this.#stolenCount()
     if (word === this.#stolenWord) return
     this.#stolenWord = word
     let first = 0
@@ -463,6 +471,10 @@ export class Waiters {
       }
       first += space.slotCount
     }
+  }
+
+  #stolenCount(): number {
+    return Atomics.load(this.#words, this.#participant.record + PARTICIPANT.STOLEN)
   }
 
   #markStolen(index: number): void {
@@ -502,6 +514,7 @@ export class Waiters {
       this.#queues.delete(queue.slot)
       this.#holds[queue.index] = (this.#holds[queue.index] ?? 0) & ~QUEUED
     }
+    this.#watchfulness.stop()
   }
 
   // ---- for people -----------------------------------------------------------------------------------------------------
