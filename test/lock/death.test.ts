@@ -206,6 +206,19 @@ test('a ring that only a blocked caller heard is passed on to the tasks of its p
   expect(isServed).toBe(true)
 })
 
+test('a theft that only a blocked caller heard of is told to the guard', async () => {
+  const table = await open()
+  const [holder, thief] = [await Peer.start(table.path), await Peer.start(table.path)]
+  const { signal } = table.lockSync('b')
+  await holder.ask({ verb: 'lock', name: 'a' })
+  holder.tell({ verb: 'sync', name: 'b' }) // blocked until the thief has been there
+  holder.tell({ verb: 'release', name: 'a' })
+  const stolen = thief.ask({ verb: 'steal', name: 'b' })
+  expect(table.lockSync('a').isHeld).toBe(true)
+  expect(signal.aborted).toBe(true)
+  expect(await stolen).toBe('stolen')
+})
+
 test('a request of the Web Locks face is told, too', async () => {
   const table = await open()
   const peer = await Peer.start(table.path)
