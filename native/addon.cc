@@ -6,6 +6,7 @@
  */
 #include <napi.h>
 
+#include <sched.h>
 #include <unistd.h>
 
 #include "bytes.h"
@@ -53,6 +54,9 @@ Napi::Value createUnnamed(const Napi::CallbackInfo& info) {
   return newRegion(info.Env(), fd);
 }
 
+/** Whoever else could run on this processor does so first. */
+void yieldProcessor(const Napi::CallbackInfo&) { sched_yield(); }
+
 /** NATIVE_LAYOUT of src/lock/layout.ts as this binary knows it. */
 Napi::Object describeLayout(Napi::Env env) {
   Napi::Object result = Napi::Object::New(env);
@@ -85,6 +89,7 @@ Napi::Object initialize(Napi::Env env, Napi::Object exports) {
   exports.Set("layout", describeLayout(env));
   exports.Set("open", Napi::Function::New(env, open, "open"));
   exports.Set("createUnnamed", Napi::Function::New(env, createUnnamed, "createUnnamed"));
+  exports.Set("yieldProcessor", Napi::Function::New(env, yieldProcessor, "yieldProcessor"));
   registerLockfile(env, exports);
   registerFiles(env, exports);
   registerDirectory(env, exports);

@@ -59,6 +59,8 @@ export interface NativeAddon {
   open(path: string): NativeRegion
   /** An unnamed, fully reserved (fallocate) file in `directory`. Throws ENOSPC and leaves nothing when it does not fit. */
   createUnnamed(directory: string, sizeBytes: number, mode: number): NativeRegion
+  /** sched_yield: whoever else could run on this processor does so first. */
+  yieldProcessor(this: void): void
 }
 
 /** `glibc` or `musl`, by the loader that Node's program file names in its first page. (process.report says it too, 4 ms later.) */

@@ -10,10 +10,11 @@
  * one is joined by more tasks unless the owner of the slot waits for its readers: then they wait behind it, as they would behind an
  * exclusive request of their own process.
  *
- * A waiter stays awake for a while (spinning, vigil.ts), but not behind more readers than there are cores: the owner that they wait for waits
- * itself for readers that have lost their cores, and each that is awake keeps one from them. Sixteen processes, one lock in a hundred
- * exclusive: 1.5 times as many locks a second (bench/readers.ts). Where all want the lock for themselves, to sleep at once costs a sixth of the
- * throughput (bench/handover.ts).
+ * A waiter stays awake for a while (spinning, vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput
+ * (bench/handover.ts). But it must not keep a core from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that
+ * owner sleeps at once, and so does who comes behind more readers than there are cores: 1.5 times as many locks a second with sixteen processes and one
+ * lock in a hundred exclusive (bench/readers.ts). A blocking reader gives its core away instead, again and again, without a word in the slot: most of the time it
+ * finds the owner gone, and neither sleeps nor is woken. That is worth another third with sixteen and eight processes.
  *
  * TRIED  Where all want the lock all the time, eight processes on two cores, it has fewer locks a second than flock in C: 64 000 and 80 000 with 10 us inside,
  * 8 000 and 9 200 with 100 us (bench/handover.ts --rounds 3, lockSync, 2026-11-25, a slower machine than that of the README). Of that run's time
@@ -22,9 +23,12 @@
  * that: a word in the slot that names the one waiter that is awake, so that releases ring nobody else (3 % more with 100 us, nothing with 10); to ring one that is
  * awake instead of the next in turn; to ring the next in turn when one enters; sched_yield while awake; longer turns (3, 4, 8, 10 ms); no hand-offs at
  * all, which is as unfair as flock (index down to 0.45, waits up to 232 ms).
+ * A hand-over is the way of a sleeping process to its core, 90 to 140 us with 1 ms inside (of flock's own, 50 to 90), which flock's throughput is free of because it hardly
+ * ever hands over. Tried against that (2026-11-26): turns of 4 ms unless 40 locks were taken before, up to 2 % more locks, 1.4 to 1.7 times the p99 of the wait; who has
+ * asked for the slot, and was rung at even intervals before, wakes by the clock shortly before the next and spins: 3 % more with two processes, 2 with eight.
  * Of no use to readers among whom one in a hundred writes: a writer that lets readers pass, up to 20 ms, while more of them are inside than there are cores,
- * and is rung by those that leave (explored with two participants only): 16 processes 56 000 locks a second instead of 77 000, 4 processes 87 000 instead of 123 000,
- * as each reader that leaves has the way of a release with waiters. One that looks again every 0.1 ms for 4 ms: 92 000 and 97 000 (2026-11-26).
+ * and is rung by those that leave (explored with two participants only): fewer locks a second, as each reader that leaves has the way of a release with waiters; one that
+ * looks again every 0.1 ms for 4 ms.
  */
 import { availableParallelism } from 'node:os'
 import { LockError } from '../errors.js'
@@ -32,11 +36,13 @@ import { nowMs } from './clock.js'
 import { sequenceOf, sleepOnBell, unmute } from './doorbell.js'
 import { sharedWaiterCount } from './holders.js'
 import { MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
+import { loadNative } from './native.js'
 import type { Notice } from './notices.js'
 import type { Participant } from './participant.js'
 import { BUSY, ENTERED, LOST, OWNER, type Protocol } from './protocol.js'
 import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
 import type { Region } from './region.js'
+import { PATIENCE_MS } from './turn.js'
 import { Vigil } from './vigil.js'
 import { Watchfulness } from './watchfulness.js'
 
@@ -46,6 +52,8 @@ const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
 /** Looks at a busy slot before a blocking caller goes to sleep: about as long as the way to sleep and back. */
 const SPINS = 200
+/** How often a blocking reader lets others run before it goes to sleep. Where nobody else wants to run: 0.3 ms, as long as the longest vigil. */
+const YIELDS = 250
 const CORES = availableParallelism()
 
 export interface LockRequest {
@@ -67,6 +75,7 @@ export class Waiters {
   readonly #vigil: Vigil
   readonly #watchfulness: Watchfulness
   readonly #onRing: () => void
+  readonly #yieldProcessor: () => void
   readonly #queues = new Map<number, SlotQueue>()
   readonly #handovers = new Map<number, number>()
   /** By slot: the count of thefts when its holds were taken. */
@@ -87,6 +96,7 @@ export class Waiters {
     this.#lifeWord = participant.record + PARTICIPANT.LIFE
     this.#lifeWhileLive = participant.lifeWhileLive
     this.#onRing = onRing
+    this.#yieldProcessor = loadNative().yieldProcessor
     this.#vigil = new Vigil(region.words, participant.record, onRing, () => this.#pending > 0)
     this.#watchfulness = new Watchfulness(region.native)
     this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
@@ -168,11 +178,11 @@ export class Waiters {
    * Queues a request behind this process's others. Exactly one of grant and fail is called, unless withdraw comes first; grant may be
    * called before this returns.
    */
-  enqueue(request: LockRequest, grant: (notice: Notice | undefined) => void, fail: (error: Error) => void, inFront = false): WaitEntry {
+  enqueue(request: LockRequest, grant: (notice: Notice | undefined) => void, fail: (error: Error) => void, inFront = false, since = nowMs()): WaitEntry {
     if (this.#failure !== undefined) throw this.#failure
     const queue = this.#queueAt(request)
     const entry: WaitEntry = {
-      mode: request.mode, name0: request.name0, name1: request.name1, since: nowMs(), grant, fail, previous: undefined, next: undefined, queued: false,
+      mode: request.mode, name0: request.name0, name1: request.name1, since, grant, fail, previous: undefined, next: undefined, queued: false,
     }
     if (inFront) queue.unshift(entry)
     else queue.push(entry)
@@ -230,17 +240,18 @@ export class Waiters {
       this.#entered(request) // whoever waits for this thread's readers to leave waits for this one too: it cannot wait for them
       return true
     }
-    if (timeoutMs > 0 && !this.#isCrowded(request.slot) && this.#spin(request)) return true
+    const since = nowMs()
+    const deadline = since + timeoutMs
+    if (timeoutMs > 0 && (request.mode === MODE_SHARED ? this.#giveWay(request, Math.min(deadline, since + PATIENCE_MS)) : this.#spin(request))) return true
     let granted = false
     let told: Notice | undefined
     let failure: Error | undefined
-    const deadline = nowMs() + timeoutMs
     const entry = this.enqueue(request, notice => {
       granted = true
       told = notice
     }, error => {
       failure = error
-    }, true)
+    }, true, since)
     this.#isBlocking = true
     try {
       this.#block(request.slot, entry, deadline)
@@ -268,7 +279,7 @@ export class Waiters {
       }
       const sequence = sequenceOf(words, bell)
       this.retry(slot)
-      if (!entry.queued || (!this.#isCrowded(slot) && this.#vigil.watch(sequence))) continue
+      if (!entry.queued || (this.#staysAwake(slot) && this.#vigil.watch(sequence))) continue
       sleepOnBell(words, record, sequence, calls => {
         native.waitBell(number, calls, Math.max(0, deadline - nowMs()))
       })
@@ -281,12 +292,27 @@ export class Waiters {
     return this.#queues.size !== 0 || !this.isLive || this.#stolenCount() !== this.#stolenWord
   }
 
+  /** Not who waits for readers: a vigil would keep a core from those who have lost theirs. */
+  #staysAwake(slot: number): boolean {
+    return this.#queues.get(slot)?.owning !== true && !this.#isCrowded(slot)
+  }
+
   #isCrowded(slot: number): boolean {
     return sharedWaiterCount(this.#words, slot) > CORES
   }
 
+  /** A reader lets others run until no owner is in its way. */
+  #giveWay(request: LockRequest, until: number): boolean {
+    for (let i = 0; i < YIELDS && this.isClear(request.index) && this.isLive && nowMs() < until; i++) {
+      if ((Atomics.load(this.#words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
+      this.#yieldProcessor()
+    }
+    return false
+  }
+
   #spin(request: LockRequest): boolean {
     const { words } = this.#region
+    if (this.#isCrowded(request.slot)) return false
     for (let i = 0; i < SPINS; i++) {
       if ((Atomics.load(words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
     }
