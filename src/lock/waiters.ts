@@ -10,22 +10,21 @@
  * one is joined by more tasks unless the owner of the slot waits for its readers: then they wait behind it, as they would behind an
  * exclusive request of their own process.
  *
- * A waiter stays awake for a while (spinning, vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput
- * (bench/handover.ts). But it must not keep a core from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that
- * owner sleeps at once, and so does who comes behind more readers than there are cores: 1.5 times as many locks a second with sixteen processes and one
- * lock in a hundred exclusive (bench/readers.ts). A blocking reader gives its core away instead, again and again, without a word in the slot: most of the time it
- * finds the owner gone, and neither sleeps nor is woken. That is worth another third with sixteen and eight processes.
+ * A blocking caller does not queue at once: it lets others run (sched_yield) and looks again, without a word in the slot. Most of the time it finds the slot free soon, and
+ * neither sleeps nor is woken, and who releases the slot has nobody to ring. bench/handover.ts, lockSync, against 200 looks in a row, medians of four rounds in turn: 8, 4, 2
+ * processes, 10 us inside: 71 000 -> 80 000, 71 000 -> 82 000, 81 000 -> 86 000 locks a second (flock in C 80 600, 79 700, 72 300); 8 and 100 us: 8 620 -> 8 830. More
+ * looks than that cost fairness. bench/readers.ts, one lock in a hundred exclusive: a third more locks with eight and sixteen processes.
  *
- * TRIED  Where all want the lock all the time, eight processes on two cores, it has fewer locks a second than flock in C: 64 000 and 80 000 with 10 us inside,
- * 8 000 and 9 200 with 100 us (bench/handover.ts --rounds 3, lockSync, 2026-11-25, a slower machine than that of the README). Of that run's time
- * the lock lay free for 7 % between two processes; a tenth a holder was off its core, because whoever is woken on a core with a busy one beside it takes that core; and
- * 11 % are the way out of the lock and in again with waiters in it, 1.7 us, most of it cache lines that other cores have written. Of no use against
- * that: a word in the slot that names the one waiter that is awake, so that releases ring nobody else (3 % more with 100 us, nothing with 10); to ring one that is
- * awake instead of the next in turn; to ring the next in turn when one enters; sched_yield while awake; longer turns (3, 4, 8, 10 ms); no hand-offs at
- * all, which is as unfair as flock (index down to 0.45, waits up to 232 ms).
- * A hand-over is the way of a sleeping process to its core, 90 to 140 us with 1 ms inside (of flock's own, 50 to 90), which flock's throughput is free of because it hardly
- * ever hands over. Tried against that (2026-11-26): turns of 4 ms unless 40 locks were taken before, up to 2 % more locks, 1.4 to 1.7 times the p99 of the wait; who has
- * asked for the slot, and was rung at even intervals before, wakes by the clock shortly before the next and spins: 3 % more with two processes, 2 with eight.
+ * Whoever is queued stays awake for a while (vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput. But it must not keep a core
+ * from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that owner sleeps at once, and so does who comes behind
+ * more readers than there are cores: 1.5 times as many locks a second with sixteen processes and one lock in a hundred exclusive.
+ *
+ * TRIED  With 1 ms inside it has 4 % fewer locks a second than flock: a hand-over is the way of a sleeping process to its core, 90 to 140 us (of flock's own, 50 to 90), which
+ * flock avoids because it hardly ever hands over (index down to 0.13, waits of 0.5 s). Of no use against that: turns of 4 ms unless 40 locks were taken before, up to 2 %
+ * more locks, 1.4 to 1.7 times the p99 of the wait; who has asked for the slot, and was rung at even intervals before, wakes by the clock shortly before the next and
+ * spins: 3 % more with two processes, 2 with eight. With less inside: a word in the slot that names the one waiter that is awake, so that releases ring nobody
+ * else; to ring one that is awake instead of the next in turn; to ring the next in turn when one enters; sched_yield while queued; longer turns (3, 4, 8, 10 ms);
+ * no hand-offs at all, which is as unfair as flock.
  * Of no use to readers among whom one in a hundred writes: a writer that lets readers pass, up to 20 ms, while more of them are inside than there are cores,
  * and is rung by those that leave (explored with two participants only): fewer locks a second, as each reader that leaves has the way of a release with waiters; one that
  * looks again every 0.1 ms for 4 ms.
@@ -50,10 +49,8 @@ const QUEUED = 1
 const EXCLUSIVE = 2
 const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
-/** Looks at a busy slot before a blocking caller goes to sleep: about as long as the way to sleep and back. */
-const SPINS = 200
-/** How often a blocking reader lets others run before it goes to sleep. Where nobody else wants to run: 0.3 ms, as long as the longest vigil. */
-const YIELDS = 250
+/** How often a blocking caller lets others run before it queues, and for how long at most. Where nobody else wants to run, each time takes about 1 us. */
+const YIELDS = { exclusive: { times: 100, ms: 5 }, shared: { times: 250, ms: PATIENCE_MS } }
 const CORES = availableParallelism()
 
 export interface LockRequest {
@@ -242,7 +239,7 @@ export class Waiters {
     }
     const since = nowMs()
     const deadline = since + timeoutMs
-    if (timeoutMs > 0 && (request.mode === MODE_SHARED ? this.#giveWay(request, Math.min(deadline, since + PATIENCE_MS)) : this.#spin(request))) return true
+    if (this.#giveWay(request, since, deadline)) return true
     let granted = false
     let told: Notice | undefined
     let failure: Error | undefined
@@ -301,20 +298,13 @@ export class Waiters {
     return sharedWaiterCount(this.#words, slot) > CORES
   }
 
-  /** A reader lets others run until no owner is in its way. */
-  #giveWay(request: LockRequest, until: number): boolean {
-    for (let i = 0; i < YIELDS && this.isClear(request.index) && this.isLive && nowMs() < until; i++) {
+  /** Lets others run until no owner is in the way. True: the hold is the caller's. */
+  #giveWay(request: LockRequest, since: number, deadline: number): boolean {
+    const { times, ms } = request.mode === MODE_SHARED ? YIELDS.shared : YIELDS.exclusive
+    const until = Math.min(since + ms, deadline)
+    for (let i = 0; i < times && this.isClear(request.index) && this.isLive && nowMs() < until; i++) {
       if ((Atomics.load(this.#words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
       this.#yieldProcessor()
-    }
-    return false
-  }
-
-  #spin(request: LockRequest): boolean {
-    const { words } = this.#region
-    if (this.#isCrowded(request.slot)) return false
-    for (let i = 0; i < SPINS; i++) {
-      if ((Atomics.load(words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
     }
     return false
   }
