@@ -11,9 +11,10 @@
  * exclusive request of their own process.
  *
  * A blocking caller does not queue at once: it lets others run (sched_yield) and looks again, without a word in the slot. Most of the time it finds the slot free soon, and
- * neither sleeps nor is woken, and who releases the slot has nobody to ring. bench/handover.ts, lockSync, against 200 looks in a row, medians of four rounds in turn: 8, 4, 2
- * processes, 10 us inside: 71 000 -> 80 000, 71 000 -> 82 000, 81 000 -> 86 000 locks a second (flock in C 80 600, 79 700, 72 300); 8 and 100 us: 8 620 -> 8 830. More
- * looks than that cost fairness. bench/readers.ts, one lock in a hundred exclusive: a third more locks with eight and sixteen processes.
+ * neither sleeps nor is woken, and who releases the slot has nobody to ring. bench/handover.ts, lockSync, against 200 looks in a row, in turn, 10 us inside: 8, 4, 2
+ * processes 71 000 -> 76 000, 71 000 -> 80 000, 81 000 -> 86 000 locks a second (flock in C 78 000, 76 000, 72 000). More looks than that cost fairness, for who is awake goes
+ * before who sleeps; so each process must queue now and then: without that the index fell to 0.72 in rounds of half a second, with it to 0.91.
+ * bench/readers.ts, one lock in a hundred exclusive: a third more locks with eight and sixteen processes.
  *
  * Whoever is queued stays awake for a while (vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput. But it must not keep a core
  * from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that owner sleeps at once, and so does who comes behind
@@ -51,6 +52,8 @@ const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
 /** How often a blocking caller lets others run before it queues, and for how long at most. Where nobody else wants to run, each time takes about 1 us. */
 const YIELDS = { exclusive: { times: 100, ms: 5 }, shared: { times: 250, ms: PATIENCE_MS } }
+/** Where others are queued, an exclusive caller queues too if its process has not done so for longer than that. */
+const STINT_MS = 5
 const CORES = availableParallelism()
 
 export interface LockRequest {
@@ -81,6 +84,8 @@ export class Waiters {
   #pending = 0
   #isBlocking = false
   #stolenWord = 0
+  /** When a blocking caller was last queued. */
+  #queuedAt = 0
   /** Rises when holds of this process are taken by force. A guard older than its slot's last theft is lost. */
   thefts = 0
 
@@ -255,6 +260,7 @@ export class Waiters {
     } finally {
       this.#isBlocking = false
     }
+    this.#queuedAt = nowMs()
     if (failure !== undefined) throw failure
     this.lastNotice = told // only now: others of this process may have been served since
     return granted
@@ -300,7 +306,9 @@ export class Waiters {
 
   /** Lets others run until no owner is in the way. True: the hold is the caller's. */
   #giveWay(request: LockRequest, since: number, deadline: number): boolean {
-    const { times, ms } = request.mode === MODE_SHARED ? YIELDS.shared : YIELDS.exclusive
+    const isShared = request.mode === MODE_SHARED
+    if (!isShared && since - this.#queuedAt > STINT_MS && this.#participant.protocol.isAwaited(request.slot)) return false
+    const { times, ms } = isShared ? YIELDS.shared : YIELDS.exclusive
     const until = Math.min(since + ms, deadline)
     for (let i = 0; i < times && this.isClear(request.index) && this.isLive && nowMs() < until; i++) {
       if ((Atomics.load(this.#words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
