@@ -581,7 +581,7 @@ export class Protocol {
     }
   }
 
-  /** Exclusive holder: somebody in another process waits for the slot. */
+  /** Somebody in another process may be waiting for the slot. */
   isAwaited(slot: number): boolean {
     return (Atomics.load(this.#words, slot) & WAITERS) !== 0
   }
