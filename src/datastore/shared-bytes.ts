@@ -20,8 +20,8 @@ export function copyBytes(target: Uint8Array, at: number, source: Uint8Array): v
 }
 
 /**
- * Lets the process keep memory that it frees, some 64 MiB a thread at most: chunks come and go by the megabyte, and the C library would give their memory
- * back each time, and each time the system would have to clear it for the next one. Whoever has set glibc's thresholds himself (mallopt(3),
+ * Lets the process keep memory that it frees, at most 64 MiB a thread (twice the greatest dynamic threshold, mallopt(3)): chunks come and go by the megabyte, and the C library
+ * would give their memory back each time, and each time the system would have to clear it for the next one. Whoever has set glibc's thresholds himself (mallopt(3),
  * GLIBC_TUNABLES) is left alone, and a C library that is not glibc.
  */
 export function keepFreedMemory(): void {

@@ -37,6 +37,7 @@ describe('wrong arguments', () => {
   })
 })
 
+/** By glibc's rules: with musl, or with thresholds in GLIBC_TUNABLES or MALLOC_*, nothing changes and the test fails. */
 describe('freed memory', () => {
   const collect = garbageCollector()
 
@@ -50,11 +51,10 @@ describe('freed memory', () => {
     return process.resourceUsage().minorPageFault - before
   }
 
-  it('is used again where it was given back', () => {
-    const before = faultsOf(20)
+  it('is used again instead of being given back', () => {
     keepFreedMemory()
-    faultsOf(2) // until there is some to keep
-    expect(before).toBeGreaterThan(20 * 1024)
-    expect(faultsOf(20)).toBeLessThan(before / 2)
+    faultsOf(5) // until there is some to keep
+    // Of 8192 pages a round. Without it, and by chance of what was freed before, 19 000 to 130 000.
+    expect(faultsOf(20)).toBeLessThan(2 * 8192)
   })
 })
