@@ -202,8 +202,7 @@ test('a ring that only a blocked caller heard is passed on to the tasks of its p
     isServed = true
   })
   table.lockSync('a')
-  await Promise.resolve()
-  expect(isServed).toBe(true)
+  await until(() => isServed)
 })
 
 test('a theft that only a blocked caller heard of is told to the guard', async () => {
