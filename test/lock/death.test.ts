@@ -191,7 +191,7 @@ describe('a blocked caller is told, although others of its process are served be
   })
 })
 
-test('a ring that only a blocked caller heard is passed on to the tasks of its process', async () => {
+test('a ring while a caller blocks is passed on to the tasks of its process, at once or by the event loop', async () => {
   const table = await open()
   const peer = await Peer.start(table.path)
   for (const name of ['a', 'b']) await peer.ask({ verb: 'lock', name })
@@ -205,7 +205,7 @@ test('a ring that only a blocked caller heard is passed on to the tasks of its p
   await until(() => isServed)
 })
 
-test('a theft that only a blocked caller heard of is told to the guard', async () => {
+test('a theft while a caller blocks is told to the guard, at once or by the event loop', async () => {
   const table = await open()
   const [holder, thief] = [await Peer.start(table.path), await Peer.start(table.path)]
   const { signal } = table.lockSync('b')
