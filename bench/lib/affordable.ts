@@ -14,4 +14,4 @@ export function* affordable(rounds: number, budgetMs: number): Generator<number,
 }
 
 /** Of a question with crews of many processes. */
-export const CREWS_BUDGET_MS = 240_000
+export const CREWS_BUDGET_MS = 480_000
