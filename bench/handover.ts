@@ -42,6 +42,7 @@ interface Round {
   readonly perSecond: number
   readonly jain: number
   readonly acquisitions: number
+  readonly perProcess: readonly number[]
   readonly counter: number
   readonly handoverNs: LatencySummary
   readonly waitNs: LatencySummary
@@ -99,10 +100,10 @@ function roundOf(parts: readonly HandoverPart[], counter: number): Round {
     wait.add(part.wait)
     handover.add(part.handover)
   }
-  const shares = parts.map(part => part.acquisitions)
-  const acquisitions = shares.reduce((sum, share) => sum + share, 0)
+  const perProcess = parts.map(part => part.acquisitions)
+  const acquisitions = perProcess.reduce((sum, share) => sum + share, 0)
   const seconds = (Math.max(...parts.map(part => part.ended)) - Math.min(...parts.map(part => part.began))) / 1e9
-  return { perSecond: acquisitions / seconds, jain: jain(shares), acquisitions, counter, handoverNs: handover.summary(), waitNs: wait.summary() }
+  return { perSecond: acquisitions / seconds, jain: jain(perProcess), acquisitions, perProcess, counter, handoverNs: handover.summary(), waitNs: wait.summary() }
 }
 
 function baselineContender(baseline: Baseline, name: BaselineLock, directory: string): Contender {

@@ -10,21 +10,17 @@
  * one is joined by more tasks unless the owner of the slot waits for its readers: then they wait behind it, as they would behind an
  * exclusive request of their own process.
  *
- * A blocking caller does not queue at once: it lets others run (sched_yield) and looks again, without a word in the slot. Most of the time it finds the slot free soon, and
- * neither sleeps nor is woken, and who releases the slot has nobody to ring. bench/handover.ts, lockSync, against 200 looks in a row, in turn, 10 us inside: 8, 4, 2
- * processes 71 000 -> 76 000, 71 000 -> 80 000, 81 000 -> 86 000 locks a second (flock in C 78 000, 76 000, 72 000). More looks than that cost fairness, for who is awake goes
- * before who sleeps; so each process must queue now and then: without that the index fell to 0.72 in rounds of half a second, with it to 0.91.
- * bench/readers.ts, one lock in a hundred exclusive: a third more locks with eight and sixteen processes.
+ * A blocking caller does not queue at once: courtesy.ts.
  *
  * Whoever is queued stays awake for a while (vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput. But it must not keep a core
  * from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that owner sleeps at once, and so does who comes behind
  * more readers than there are cores: 1.5 times as many locks a second with sixteen processes and one lock in a hundred exclusive.
  *
- * TRIED  With 1 ms inside it has 4 % fewer locks a second than flock: a hand-over is the way of a sleeping process to its core, 90 to 140 us (of flock's own, 50 to 90), which
- * flock avoids because it hardly ever hands over (index down to 0.13, waits of 0.5 s). Of no use against that: turns of 4 ms unless 40 locks were taken before, up to 2 %
+ * TRIED  With eight processes and 1 ms inside it has 3 % fewer locks a second than flock: a hand-over to who sleeps is its way to its core, 90 to 140 us (of flock's own, 50 to 90),
+ * which flock avoids because it hardly ever hands over (index down to 0.13, waits of 0.5 s). Of no use against that: turns of 4 ms unless 40 locks were taken before, up to 2 %
  * more locks, 1.4 to 1.7 times the p99 of the wait; who has asked for the slot, and was rung at even intervals before, wakes by the clock shortly before the next and
- * spins: 3 % more with two processes, 2 with eight. With less inside: a word in the slot that names the one waiter that is awake, so that releases ring nobody
- * else; to ring one that is awake instead of the next in turn; to ring the next in turn when one enters; sched_yield while queued; longer turns (3, 4, 8, 10 ms);
+ * spins. With less inside: a word in the slot that names the one waiter that is awake, so that releases ring nobody
+ * else; to ring one that is awake instead of the next in turn; to ring the next in turn when one enters; longer turns (3, 4, 8, 10 ms);
  * no hand-offs at all, which is as unfair as flock.
  * Of no use to readers among whom one in a hundred writes: a writer that lets readers pass, up to 20 ms, while more of them are inside than there are cores,
  * and is rung by those that leave (explored with two participants only): fewer locks a second, as each reader that leaves has the way of a release with waiters; one that
@@ -33,6 +29,7 @@
 import { availableParallelism } from 'node:os'
 import { LockError } from '../errors.js'
 import { nowMs } from './clock.js'
+import { Courtesy, type Wanted } from './courtesy.js'
 import { sequenceOf, sleepOnBell, unmute } from './doorbell.js'
 import { sharedWaiterCount } from './holders.js'
 import { MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
@@ -42,7 +39,6 @@ import type { Participant } from './participant.js'
 import { BUSY, ENTERED, LOST, OWNER, type Protocol } from './protocol.js'
 import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
 import type { Region } from './region.js'
-import { PATIENCE_MS } from './turn.js'
 import { Vigil } from './vigil.js'
 import { Watchfulness } from './watchfulness.js'
 
@@ -50,10 +46,6 @@ const QUEUED = 1
 const EXCLUSIVE = 2
 const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
-/** How often a blocking caller lets others run before it queues, and for how long at most. Where nobody else wants to run, each time takes about 1 us. */
-const YIELDS = { exclusive: { times: 100, ms: 5 }, shared: { times: 250, ms: PATIENCE_MS } }
-/** Where others are queued, an exclusive caller queues too if its process has not done so for longer than that. */
-const STINT_MS = 5
 const CORES = availableParallelism()
 
 export interface LockRequest {
@@ -75,7 +67,7 @@ export class Waiters {
   readonly #vigil: Vigil
   readonly #watchfulness: Watchfulness
   readonly #onRing: () => void
-  readonly #yieldProcessor: () => void
+  readonly #courtesy: Courtesy
   readonly #queues = new Map<number, SlotQueue>()
   readonly #handovers = new Map<number, number>()
   /** By slot: the count of thefts when its holds were taken. */
@@ -84,8 +76,6 @@ export class Waiters {
   #pending = 0
   #isBlocking = false
   #stolenWord = 0
-  /** When a blocking caller was last queued. */
-  #queuedAt = 0
   /** Rises when holds of this process are taken by force. A guard older than its slot's last theft is lost. */
   thefts = 0
 
@@ -98,7 +88,7 @@ export class Waiters {
     this.#lifeWord = participant.record + PARTICIPANT.LIFE
     this.#lifeWhileLive = participant.lifeWhileLive
     this.#onRing = onRing
-    this.#yieldProcessor = loadNative().yieldProcessor
+    this.#courtesy = new Courtesy(nowMs, loadNative().yieldProcessor)
     this.#vigil = new Vigil(region.words, participant.record, onRing, () => this.#pending > 0)
     this.#watchfulness = new Watchfulness(region.native)
     this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
@@ -244,7 +234,7 @@ export class Waiters {
     }
     const since = nowMs()
     const deadline = since + timeoutMs
-    if (this.#giveWay(request, since, deadline)) return true
+    if (this.#courtesy.wait(this.#wanted(request), since, deadline)) return true
     let granted = false
     let told: Notice | undefined
     let failure: Error | undefined
@@ -260,10 +250,23 @@ export class Waiters {
     } finally {
       this.#isBlocking = false
     }
-    this.#queuedAt = nowMs()
+    this.#courtesy.noteQueued(request.slot, granted)
     if (failure !== undefined) throw failure
     this.lastNotice = told // only now: others of this process may have been served since
     return granted
+  }
+
+  #wanted(request: LockRequest): Wanted {
+    const { slot, index, mode } = request
+    return {
+      slot,
+      isShared: mode === MODE_SHARED,
+      isClear: () => this.isClear(index) && this.isLive,
+      isOwned: () => (Atomics.load(this.#words, slot) & OWNER_MASK) !== 0,
+      isAwaited: () => this.#protocol.isAwaited(slot),
+      version: () => Atomics.load(this.#words, slot + SLOT.VERSION_LOW),
+      tryLock: () => this.tryLock(request),
+    }
   }
 
   /** Sleeps until the entry has left the queue, or the time is up. */
@@ -302,19 +305,6 @@ export class Waiters {
 
   #isCrowded(slot: number): boolean {
     return sharedWaiterCount(this.#words, slot) > CORES
-  }
-
-  /** Lets others run until no owner is in the way. True: the hold is the caller's. */
-  #giveWay(request: LockRequest, since: number, deadline: number): boolean {
-    const isShared = request.mode === MODE_SHARED
-    if (!isShared && since - this.#queuedAt > STINT_MS && this.#participant.protocol.isAwaited(request.slot)) return false
-    const { times, ms } = isShared ? YIELDS.shared : YIELDS.exclusive
-    const until = Math.min(since + ms, deadline)
-    for (let i = 0; i < times && this.isClear(request.index) && this.isLive && nowMs() < until; i++) {
-      if ((Atomics.load(this.#words, request.slot) & OWNER_MASK) === 0 && this.tryLock(request)) return true
-      this.#yieldProcessor()
-    }
-    return false
   }
 
   /** Goes on with the first entries of a queue as far as it can. Runs no code of the caller's but grant and fail. */

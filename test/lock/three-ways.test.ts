@@ -112,8 +112,16 @@ async function takeTurns(actors: readonly Actor[], says: string, then: Order, la
   }
 }
 
+/** A table in which none of the names shares a slot with another: the seed of the hash is another one in each. */
+async function openApart(names: readonly string[]): Promise<LockTable> {
+  for (;;) {
+    const table = await open(undefined, { spaces: [{ name: 'default', slots: 64 }] })
+    if (new Set(names.map(name => table.inspectName(name).slot)).size === names.length) return table
+  }
+}
+
 async function play({ steps }: Scenario, start: (path: string) => Promise<Actor>): Promise<void> {
-  const observer = await open(undefined, { spaces: [{ name: 'default', slots: 64 }] })
+  const observer = await openApart(['a', 'another'])
   const actors = await Promise.all([0, 1, 2].map(() => start(observer.path)))
   const waiting = (): number => observer.inspectName('a').waiters.length
   for (const [i, step] of steps.entries()) {
