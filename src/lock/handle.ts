@@ -111,7 +111,7 @@ export class LockHandle {
   }
 
   /**
-   * Locks, blocking this thread: for workers and scripts. Lets others run for a moment before it sleeps. Overtakes the waiting tasks of this
+   * Locks, blocking this thread: for workers and scripts. Looks for up to 5 ms before it sleeps, on a core that nobody else wants. Overtakes the waiting tasks of this
    * process, which cannot go on meanwhile.
    *
    * @throws as lock(), and `LOCK_DEADLOCK` when a task of this very thread is in the way
