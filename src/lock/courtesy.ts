@@ -2,7 +2,7 @@
  * courtesy.ts: a blocking caller lets others run (sched_yield) and looks at the slot again before it queues.
  *
  * Most of the time it finds the slot free soon: without a word in the slot, neither does it sleep, nor has who releases the slot anybody to ring. While it looks it costs nobody
- * anything who wants its core. LONGEST_MS at most; half as long each time, down to SHORTEST_MS, where one holder had the slot all the time, but one time in PROBE_EVERY
+ * anything who wants its core. LONGEST_MS at most; half as long each time, down to SHORTEST_MS, where one holder, or none but readers, had the slot all the time, but one time in PROBE_EVERY
  * in full, or it would never be known that it is held for a shorter time again.
  *
  * Between a release and the next lock of the same process lies less than a microsecond, and whether another one that looks hits it is chance, which may favour one of two for
@@ -11,8 +11,8 @@
  * inside: least index 0.58 and 0.97, hand-overs a second 5 500 and 800, locks a second 76 300 and 83 600; 100 us: 8 970 and 9 100; 1 ms: 896 and 965, for who looks need not be woken.
  *
  * Who is awake goes before who sleeps; so where others are queued each process queues too, once in STINT_MS: without that the index fell to 0.72, eight processes.
- * More of either is faster, and less fair: LONGEST_MS and STINT_MS of 5 and 5, 5 and 20, 10 and 20: eight processes, 100 us inside, 8 300, 8 750, 8 850 locks a second, index 0.98, 0.93,
- * 0.92; four, 10 us: 81 000, 80 000, 82 500, index 0.96, 0.95, 0.90. In turn with 200 looks in a row instead, 10 us inside: 8, 4, 2 processes 71 000 -> 76 000, 71 000 -> 80 000,
+ * More of either is faster, and less fair: LONGEST_MS and STINT_MS of 5 and 5, 5 and 10, 5 and 20, 10 and 20: eight processes, 100 us inside, 8 300, 8 500, 8 750, 8 850 locks a second,
+ * index 0.98, 0.97, 0.90, 0.92; four, 10 us: 81 000, 80 000, 80 000, 82 500, index 0.96, 0.95, 0.95, 0.90. In turn with 200 looks in a row instead, 10 us inside: 8, 4, 2 processes 71 000 -> 76 000, 71 000 -> 80 000,
  * 81 000 -> 86 000. bench/readers.ts, one lock in a hundred exclusive: a third more locks with eight and sixteen processes.
  *
  * TRIED  To queue as soon as one has looked for a turn: 1 ms inside 6 % fewer locks, for who queues sleeps. To queue as soon as a yield took 0.2 or 1 ms, that is, others want the
@@ -46,7 +46,7 @@ export interface Wanted {
 export class Courtesy {
   readonly #nowMs: () => number
   readonly #letOthersRun: () => void
-  /** A slot that was held all the time that this process looked; for how long to look the next time. */
+  /** A slot that nobody entered exclusively while this process looked; for how long to look the next time. */
   #stillSlot = 0
   #stillMs = 0
   #looksAtStill = 0
