@@ -5,6 +5,6 @@
  */
 
 export function nowNs(): number {
-  const [seconds, ns] = process.hrtime()
-  return seconds * 1e9 + ns
+  const time = process.hrtime()
+  return time[0] * 1e9 + time[1]
 }

@@ -38,13 +38,8 @@ const NAME = 'vm-100'
 const me = joinCrew<HandoverTask, HandoverPart[]>()
 const { peer, directory, stages } = me.task
 
-/** Spins until `ns` after `since`. @returns when that was */
-function spin(since: number, ns: number): number {
-  if (ns === 0) return since
-  let now: number
-  do now = nowNs()
-  while (now - since < ns)
-  return now
+function spin(until: number): void {
+  while (nowNs() < until) { /* that is all */ }
 }
 
 const locks = await machinePeer(peer).open(directory)
@@ -86,14 +81,16 @@ class Stint {
     me.add(this.#counter)
     this.wait.note(entered - asked)
     this.acquisitions++
-    spin(entered, this.#hold)
+    if (this.#hold !== 0) spin(entered + this.#hold)
     me.set(RELEASED_NS, nowNs())
   }
 
   /** @returns the moment of the next request */
   #pause(): number {
     const now = nowNs()
-    return now < this.#end ? spin(now, this.#think) : now
+    if (now >= this.#end || this.#think === 0) return now
+    spin(now + this.#think)
+    return nowNs()
   }
 
   someSync({ lock, unlock }: typeof locks & { kind: 'sync' }, asked: number): number {

@@ -118,7 +118,7 @@ export class LockHandle {
    */
   lockSync(options?: LockSyncOptions): TableGuard {
     const { mode, timeoutMs } = options === undefined ? NO_OPTIONS : this.#parse(options, SYNC_KEYS)
-    const guard = this.#tryMode(mode)
+    const guard = this.#owesTurn(mode) ? undefined : this.#tryMode(mode)
     if (guard !== undefined) return guard
     const held = this.session.waiters.heldMode(this.index)
     if (held === MODE_EXCLUSIVE || (held === MODE_SHARED && mode === MODE_EXCLUSIVE)) {
@@ -195,6 +195,11 @@ export class LockHandle {
     if (!session.waiters.isLive) session.ensureLive()
     if (session.waiters.tryLock(this.request(mode))) return this.#guard(mode, session.waiters.lastNotice)
     return undefined
+  }
+
+  /** Whether to leave the slot to one that waits, although nobody has it. */
+  #owesTurn(mode: number): boolean {
+    return mode === MODE_EXCLUSIVE && this.session.failure === undefined && this.#waiters.owesTurn(this.slot, this.index)
   }
 
   /** Before a time-out is final: a holder that is gone must not be what it was for, whoever found that out since. */

@@ -175,6 +175,8 @@ export const NAME_IS_CUT = 0x200
  *             Must not be clear while one that has its bit set sleeps.
  * NOTICES     the slot's records name abandoned names. Licence: may be set with none.
  * INHERITED   the owner has not entered and carries a dead holder's notice that is not yet in the records.
+ * ATTENDED    a registered waiter is awake and looks at the slot again, before it sleeps with the flag cleared: a release need wake nobody. Licence: may be clear
+ *             with one awake. Must not be set with none, unless that one died and everybody who waits is rung.
  * GRANTED     the owner was chosen by a releaser and has not accepted. Void once its waiter bits are clear.
  */
 export const OWNER_MASK = 0x7f
@@ -185,6 +187,7 @@ export const HANDOFF = 1 << 10
 export const NOTICES = 1 << 11
 export const INHERITED = 1 << 12
 export const GRANTED = 1 << 13
+export const ATTENDED = 1 << 14
 
 export const MODE_EXCLUSIVE = 1
 export const MODE_SHARED = 2
@@ -250,7 +253,7 @@ export function offsetsOf(names: Readonly<Record<string, string | number>>): Rec
 export function layoutFingerprint(): number {
   const text = JSON.stringify([
     FORMAT_VERSION, HEADER, SPACE, offsetsOf(PARTICIPANT), LIFE, offsetsOf(SLOT), NOTICE, NOTICE_LIMIT, NATIVE_LAYOUT, PARTICIPANT_LIMIT, SLOT_WORDS,
-    OWNER_MASK, WAITERS, READERS, DRAINING, HANDOFF, NOTICES, INHERITED, GRANTED, GENERATION_SHIFT,
+    OWNER_MASK, WAITERS, READERS, DRAINING, HANDOFF, NOTICES, INHERITED, GRANTED, ATTENDED, GENERATION_SHIFT,
   ])
   let hash = 0x811c9dc5 // FNV-1a
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)

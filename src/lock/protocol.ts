@@ -23,7 +23,8 @@
  *   x2  S unowned: CAS S -> me [+DRAINING if READERS]
  *   x3  S granted to me: CAS S -GRANTED          inside
  *   x4  owner dead, or its grant void: TAKE OVER, then x6
- *   x5  owner live: CAS S +WAITERS [+HANDOFF]    asleep until the bell; then again from x2. With HANDOFF: U[me] was set before S was read
+ *   x5  owner live: CAS S +WAITERS -ATTENDED [+HANDOFF]   asleep until the bell; then again from x2. With HANDOFF: U[me] was set before S was read
+ *   x7  or CAS S +WAITERS +ATTENDED              awake, looks again (attendance.ts): S owned: x7 or x5; S unowned: leaves it to whoever comes, or x2 -ATTENDED
  *   x6  DRAINING: load Q; a live reader: asleep  until the bell; none: CAS S -DRAINING -READERS, inside
  * SHARED, uncontended: s1 s2 q1 q2
  *   s1  set Q[me]                                s2  S unowned: CAS S +READERS unless it is there, inside
@@ -34,7 +35,8 @@
  * RELEASE
  *   r1  CAS S me -> 0                            done
  *   r2  HANDOFF: choose the next live waiter w of U, CAS S -> w+GRANTED, ring w, look again whether w still waits and lives
- *   r3  CAS S -> unowned, flags kept             then, if WAITERS, WAKE NEXT
+ *   r3  CAS S -> unowned, flags kept             then, if WAITERS, and, unless I stay a reader, if not ATTENDED, WAKE NEXT
+ *       ATTENDED is not believed one time in 64    it may be a dead one's, and nobody there to clear it
  *   q1  clear Q[me]                              q2  if the owner drains, ring it
  * WAKE NEXT (of a slot that I left unowned, or whose wake-up I may have swallowed)
  *   n1  scan WX and WS, in circular order from me, for a live participant; HANDOFF: of U first
@@ -44,7 +46,7 @@
  *   w1  set WX[me] (WS[me])                      before the first x2 (s1); the bit stays until w2
  *   w2  clear it and U[me]                       after x2 x3 x4 (s2 s5) succeeded
  *   g1  giving up: clear both                    g2  S granted to me: r3.  S unowned, dead or void: WAKE NEXT.
- *                                                    S owned: CAS S +WAITERS if others wait
+ *                                                    S owned: CAS S +WAITERS -ATTENDED if others wait
  *   g3  giving up at x6: r3
  * TAKE OVER
  *   t1  read what is known of the dead           t2  store it in my notice     t3  CAS S -> me+DRAINING+INHERITED
@@ -62,6 +64,8 @@
  *       (reader: Q then S; owner: S then Q; one of them sees the other, Dekker).
  *   I3  A registered live waiter that sleeps has seen S owned by a live participant, with WAITERS, after its bit was set;
  *       that owner's r2/r3 comes later and scans later, or its death rings everybody (native/sentinel.cc).
+ *       Or it releases without a scan, because of ATTENDED. That was set (x7) after the sleeper's x5, which clears it, by a registered waiter that
+ *       looks again, at last by x2 or x5: then I4 holds for it as if it had been rung. r2, t3 and its own x2 clear it; each look of another one does.
  *   I4  Whoever was rung, and does not end up as owner, passes it on (n3, g2). If it dies, its death rings everybody.
  *   I5  WAITERS is cleared by n2 alone, on an unowned word, after a scan that found nobody.
  *       HANDOFF likewise: so whoever sleeps with U set has seen S owned, with HANDOFF, after its bit was set, and that owner gives the slot
@@ -86,6 +90,7 @@
  *   reader / owner       s1 d1 set Q, s2 look at S           x2 t3 u1 CAS S +DRAINING, x6 u2 scan Q       I2
  *   reader / drainer     q1 s3 clear Q, q2 s4 look at S      x2 CAS S +DRAINING, x6 scan Q                I2: who drains is rung, or sees it gone
  *   waiter / releaser    w1 set W [U], x5 look at S          r3 CAS S unowned, n1 scan W [U]              I3
+ *   sleeper / releaser   x5 CAS S -ATTENDED                  r3 CAS S, on the word seen               I3: a compare-and-swap: the release sees the flag only if set since
  *   waiter / clearer     w1 set W [U], x5 look at S          n1 scan W [U], n2 CAS S on the word seen     I5: a compare-and-swap, so only one of
  *                                                            them can come from the word without an owner
  *   quitter / giver      g1 clear W, g2 look at S            r2 CAS S +GRANTED, look at W                 I6
@@ -101,7 +106,7 @@
  *   A1 Atomics on a mapped ArrayBuffer are machine atomics. A2 A process's byte lock goes when its last thread is gone.
  *   A3 The kernel wakes at least one watcher of a dead thread's robust word.
  *
- * NOT PROMISED  Order among processes. Progress while the holder, or the waiter it was given to, is stopped. Anything across
+ * NOT PROMISED  Order among processes. Progress while the holder, or the waiter that it was given to or that attends, is stopped. Anything across
  * hosts. A notice after a shared holder's death: it could not have changed what the lock protects. After an eviction or a theft: what the
  * loser still does in the few instructions after its entry (version, name, notices: plain stores) is not undone; it may be told of a death
  * in its successor's place, and a version may be set back by one.
@@ -112,13 +117,13 @@
  * HANDOFF without U, cleared by an acceptor that had not waited long: two that took turns at barging and being chosen starved a third.
  */
 import {
-  DRAINING, GENERATION_SHIFT, GRANTED, HANDOFF, INHERITED, MODE_EXCLUSIVE, MODE_SHARED, NOTICES, PARTICIPANT, READERS, SLOT, WAITERS, participantWord,
+  ATTENDED, DRAINING, GENERATION_SHIFT, GRANTED, HANDOFF, INHERITED, MODE_EXCLUSIVE, MODE_SHARED, NOTICES, PARTICIPANT, READERS, SLOT, WAITERS, participantWord,
 } from './layout.js'
 import { carry, forget, noticeOfDead, peek, record, type Notice } from './notices.js'
 import { clearBit, forEachSharedWaiter, hasBit, isOwnerLive, liveReader, nextWaiter, setBit } from './roster.js'
 import {
-  accepted, awaited, calmed, claimed, disowned, drained, granted, hasEntered, identityWord, isOwned, isOwnedBy, ownerNumber, settled, takenOver,
-  unawaited, wantsHandoff,
+  accepted, attended, awaited, calmed, claimed, disowned, drained, granted, hasEntered, identityWord, isOwned, isOwnedBy, ownerNumber, settled, takenOver,
+  unattended, unawaited, wantsHandoff,
 } from './word.js'
 
 /** What a step came to. */
@@ -126,7 +131,18 @@ export const BUSY = 0 // not mine; a registered waiter may sleep until its bell 
 export const ENTERED = 1
 export const OWNER = 2 // mine, but readers are still inside: sleep until the bell rings, then drain()
 export const LOST = 3 // it was mine and was taken from me: eviction or theft
-export type Outcome = typeof BUSY | typeof ENTERED | typeof OWNER | typeof LOST
+export const OPEN = 4 // nobody's, and left to whoever comes: look again, do not sleep
+export type Outcome = typeof BUSY | typeof ENTERED | typeof OWNER | typeof LOST | typeof OPEN
+
+/** What a registered exclusive waiter does. */
+export const TAKES = 0 // takes the slot if nobody has it
+export const DEFERS = 1 // leaves it to whoever comes, an owner in the middle of its turn
+export const ATTENDS = 2 // the same, and will look again without being rung; its last look is of another kind
+export const SUCCEEDS = 3 // takes it, and begins a turn
+export type Stance = typeof TAKES | typeof DEFERS | typeof ATTENDS | typeof SUCCEEDS
+
+/** A release believes ATTENDED, but one time in 64: who attended may have died, and nobody else wait. (Not at version 0, which is all that the explorer knows.) */
+const DOUBT_MASK = 63
 
 /** What the protocol needs of the world beside memory. */
 export interface Surroundings {
@@ -186,7 +202,7 @@ export class Protocol {
    * A registered exclusive waiter looks again. BUSY: sleep. OWNER: sleep, then drain(). The registration ends with any other
    * outcome than BUSY. `urgent`: it has waited long, ask for a hand-off.
    */
-  attemptExclusive(slot: number, name0: number, name1: number, urgent: boolean): Outcome {
+  attemptExclusive(slot: number, name0: number, name1: number, urgent: boolean, stance: Stance = TAKES): Outcome {
     const words = this.#words
     if (urgent) this.#hurry(slot)
     for (;;) {
@@ -199,12 +215,14 @@ export class Protocol {
         return ENTERED
       }
       if (!isOwned(word)) {
+        if (stance === DEFERS || stance === ATTENDS) return OPEN
         this.#intend(slot, name0, name1)
-        if (Atomics.compareExchange(words, slot, word, claimed(word, this.#identity)) !== word) continue // x2
+        if (Atomics.compareExchange(words, slot, word, claimed(unattended(word), this.#identity)) !== word) continue // x2
+        if (stance === SUCCEEDS) words[slot + SLOT.HANDOFFS]!++
       } else if (this.#isVacant(slot, word)) {
         if (!this.#takeOver(slot, word)) continue // x4
       } else {
-        const next = awaited(word, urgent)
+        const next = stance === ATTENDS ? attended(word, urgent) : awaited(word, urgent)
         if (next === word || Atomics.compareExchange(words, slot, word, next) === word) return BUSY // x5
         continue
       }
@@ -254,10 +272,16 @@ export class Protocol {
           continue
         }
       }
+      const isAttended = add === 0 && this.#isAttended(slot, word)
       if (Atomics.compareExchange(words, slot, word, disowned(word) | add) !== word) continue // r3
-      if (word & WAITERS) this.#wakeNext(slot)
+      if (word & WAITERS && !isAttended) this.#wakeNext(slot)
       return ENTERED
     }
+  }
+
+  /** Who releases the slot need ring nobody: one that waits looks at it again. */
+  #isAttended(slot: number, word: number): boolean {
+    return (word & ATTENDED) !== 0 && (this.#words[slot + SLOT.VERSION_LOW]! & DOUBT_MASK) !== DOUBT_MASK
   }
 
   /** Whom to give the slot to: one that asked for it, or, if the releaser wants it so, any waiter; 0: nobody. */
@@ -424,10 +448,22 @@ export class Protocol {
       const open = !isOwned(word) || this.#isVacant(slot, word)
       if (open ? word & WAITERS : nextWaiter(words, slot, this.#number) !== 0) {
         if (open) this.#wakeNext(slot)
-        else if (!(word & WAITERS) && Atomics.compareExchange(words, slot, word, awaited(word, false)) !== word) continue
+        else if (awaited(word, false) !== word && Atomics.compareExchange(words, slot, word, awaited(word, false)) !== word) continue
       }
       return
     }
+  }
+
+  /** The next in turn after the owner of this moment; 0: nobody waits, or nobody owns the slot. */
+  nextAfterOwner(slot: number): number {
+    const owner = ownerNumber(Atomics.load(this.#words, slot))
+    return owner === 0 ? 0 : nextWaiter(this.#words, slot, owner)
+  }
+
+  /** Rings the next in turn after the owner of this moment, unless it is me. */
+  rouse(slot: number): void {
+    const next = this.nextAfterOwner(slot)
+    if (next !== 0 && next !== this.#number) this.#surroundings.ring(next)
   }
 
   /** g3: an owner that has not entered stops waiting for readers. */

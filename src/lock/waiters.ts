@@ -10,42 +10,41 @@
  * one is joined by more tasks unless the owner of the slot waits for its readers: then they wait behind it, as they would behind an
  * exclusive request of their own process.
  *
- * A blocking caller does not queue at once: courtesy.ts.
+ * A caller that blocks its thread, and whose process has nothing else on the slot, does not queue: exclusive, attendance.ts; shared, it lets others run and looks
+ * again, SHARED_LOOKS times.
  *
  * Whoever is queued stays awake for a while (vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput. But it must not keep a core
  * from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that owner sleeps at once, and so does who comes behind
  * more readers than there are cores: 1.5 times as many locks a second with sixteen processes and one lock in a hundred exclusive.
  *
- * TRIED  With four and eight processes and 1 ms inside it has up to 3 % fewer locks a second than flock: a hand-over to who sleeps is its way to its core, 90 to 140 us (of flock's own, 50 to 90),
- * which flock avoids because it hardly ever hands over (index down to 0.13, waits of 0.5 s). Of no use against that: turns of 4 ms unless 40 locks were taken before, up to 2 %
- * more locks, 1.4 to 1.7 times the p99 of the wait; who has asked for the slot, and was rung at even intervals before, wakes by the clock shortly before the next and
- * spins (3 % more with two processes, 2 with eight, before they looked for 5 ms). With less inside: a word in the slot that names the one waiter that is awake, so that releases ring nobody
- * else; to ring one that is awake instead of the next in turn; to ring the next in turn when one enters; longer turns (3, 4, 8, 10 ms);
- * no hand-offs at all, which is as unfair as flock.
- * Of no use to readers among whom one in a hundred writes: a writer that lets readers pass, up to 20 ms, while more of them are inside than there are cores,
+ * TRIED, of no use to readers among whom one in a hundred writes: a writer that lets readers pass, up to 20 ms, while more of them are inside than there are cores,
  * and is rung by those that leave (explored with two participants only): fewer locks a second, as each reader that leaves has the way of a release with waiters; one that
  * looks again every 0.1 ms for 4 ms.
  */
 import { availableParallelism } from 'node:os'
 import { LockError } from '../errors.js'
+import { Attendance, EVICTED, HELD } from './attendance.js'
 import { nowMs } from './clock.js'
-import { Courtesy, type Wanted } from './courtesy.js'
 import { sequenceOf, sleepOnBell, unmute } from './doorbell.js'
 import { sharedWaiterCount } from './holders.js'
-import { MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, SLOT, slotWord } from './layout.js'
+import { MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, SLOT, slotWord } from './layout.js'
 import { loadNative } from './native.js'
 import type { Notice } from './notices.js'
 import type { Participant } from './participant.js'
 import { BUSY, ENTERED, LOST, OWNER, type Protocol } from './protocol.js'
 import { type SlotQueue, SlotQueue as Queue, type WaitEntry } from './queue.js'
 import type { Region } from './region.js'
+import { PATIENCE_MS } from './turn.js'
 import { Vigil } from './vigil.js'
 import { Watchfulness } from './watchfulness.js'
+import { isOwned } from './word.js'
 
 const QUEUED = 1
 const EXCLUSIVE = 2
 const SHARED_STEP = 4
 const LOCAL_HANDOVERS = 16
+/** Where nobody else wants to run, each takes about 1 us. */
+const SHARED_LOOKS = 250
 const CORES = availableParallelism()
 
 export interface LockRequest {
@@ -67,7 +66,8 @@ export class Waiters {
   readonly #vigil: Vigil
   readonly #watchfulness: Watchfulness
   readonly #onRing: () => void
-  readonly #courtesy: Courtesy
+  readonly #letOthersRun: () => void
+  readonly #attendance: Attendance
   readonly #queues = new Map<number, SlotQueue>()
   readonly #handovers = new Map<number, number>()
   /** By slot: the count of thefts when its holds were taken. */
@@ -88,7 +88,18 @@ export class Waiters {
     this.#lifeWord = participant.record + PARTICIPANT.LIFE
     this.#lifeWhileLive = participant.lifeWhileLive
     this.#onRing = onRing
-    this.#courtesy = new Courtesy(nowMs, loadNative().yieldProcessor)
+    this.#letOthersRun = loadNative().yieldProcessor
+    this.#attendance = new Attendance(region.words, participant.number, participant.record, participant.protocol, {
+      letOthersRun: this.#letOthersRun,
+      isLive: () => this.isLive,
+      sleep: (sequence, ms) => {
+        this.#watchfulness.begin()
+        sleepOnBell(region.words, participant.record, sequence, calls => {
+          region.native.waitBell(participant.number, calls, ms)
+        })
+        if (this.#pending === 0) this.#watchfulness.end()
+      },
+    })
     this.#vigil = new Vigil(region.words, participant.record, onRing, () => this.#pending > 0)
     this.#watchfulness = new Watchfulness(region.native)
     this.#holds = new Int32Array(region.spaces.reduce((sum, space) => sum + space.slotCount, 0))
@@ -234,7 +245,8 @@ export class Waiters {
     }
     const since = nowMs()
     const deadline = since + timeoutMs
-    if (this.#courtesy.wait(this.#wanted(request), since, deadline)) return true
+    if (request.mode === MODE_EXCLUSIVE && this.isClear(request.index)) return this.#attend(request, since, deadline)
+    if (request.mode === MODE_SHARED && this.#waitCourteously(request, since, deadline)) return true
     let granted = false
     let told: Notice | undefined
     let failure: Error | undefined
@@ -250,23 +262,49 @@ export class Waiters {
     } finally {
       this.#isBlocking = false
     }
-    this.#courtesy.noteQueued(request.slot, granted)
     if (failure !== undefined) throw failure
     this.lastNotice = told // only now: others of this process may have been served since
     return granted
   }
 
-  #wanted(request: LockRequest): Wanted {
-    const { slot, index, mode } = request
-    return {
-      slot,
-      isShared: mode === MODE_SHARED,
-      isClear: () => this.isClear(index) && this.isLive,
-      isOwned: () => (Atomics.load(this.#words, slot) & OWNER_MASK) !== 0,
-      isAwaited: () => this.#protocol.isAwaited(slot),
-      version: () => Atomics.load(this.#words, slot + SLOT.VERSION_LOW),
-      tryLock: () => this.tryLock(request),
+  /** A reader lets others run and looks again before it queues. bench/readers.ts, one lock in a hundred exclusive: a third more locks with eight and sixteen processes. */
+  #waitCourteously(request: LockRequest, since: number, deadline: number): boolean {
+    const { slot, index } = request
+    const until = Math.min(since + PATIENCE_MS, deadline)
+    for (let i = 0; i < SHARED_LOOKS && this.isClear(index) && this.isLive && nowMs() < until; i++) {
+      if (!isOwned(Atomics.load(this.#words, slot)) && this.tryLock(request)) return true
+      this.#letOthersRun()
     }
+    return false
+  }
+
+  /** An exclusive request of a process that has nothing else on the slot: no queue, for nobody else of this thread can run. */
+  #attend(request: LockRequest, since: number, deadline: number): boolean {
+    if (this.#failure !== undefined) throw this.#failure
+    const { slot, mode, name0, name1 } = request
+    const bell = this.#participant.record + PARTICIPANT.BELL
+    const heard = sequenceOf(this.#words, bell)
+    this.#noteWaiting(slot, { mode, since, name0, name1 })
+    this.#showCount(this.#pending + 1)
+    this.#bump(PARTICIPANT.WAITS)
+    const ending = this.#attendance.wait(slot, name0, name1, since, deadline)
+    this.#showCount(this.#pending)
+    if (ending === EVICTED) {
+      const failure = new LockError('LOCK_LOST', 'this participant was evicted from the lock table')
+      this.fail(failure, false)
+      throw failure
+    }
+    this.lastNotice = undefined
+    if (ending === HELD) this.#entered(request)
+    const told = this.lastNotice
+    if (unmute(this.#words, bell) !== heard && this.#concernsMore()) this.#onRing() // nobody else will tell
+    this.lastNotice = told
+    return ending === HELD
+  }
+
+  /** Whether this process has had the slot for a turn while others want it: it should wait for it. */
+  owesTurn(slot: number, index: number): boolean {
+    return this.isClear(index) && this.#attendance.owesTurn(slot)
   }
 
   /** Sleeps until the entry has left the queue, or the time is up. */
@@ -379,7 +417,7 @@ export class Waiters {
     if (queue.registered !== 0) return
     queue.registered = head.mode
     this.#participant.protocol.register(queue.slot, head.mode)
-    this.#noteWaiting(queue, head)
+    this.#noteWaiting(queue.slot, head)
   }
 
   /** Leaves the slot as if this process had never waited for it. */
@@ -400,9 +438,7 @@ export class Waiters {
     this.#pending += change
     if (this.#pending === 0) this.#watchfulness.end()
     else this.#watchfulness.begin()
-    const { record } = this.#participant
-    this.#region.words[record + PARTICIPANT.WAITING_COUNT] = this.#pending
-    if (this.#pending === 0) this.#region.words[record + PARTICIPANT.WAITING_SLOT] = 0
+    this.#showCount(this.#pending)
   }
 
   // ---- leaving --------------------------------------------------------------------------------------------------------
@@ -533,16 +569,22 @@ export class Waiters {
 
   // ---- for people -----------------------------------------------------------------------------------------------------
 
-  #noteWaiting(queue: SlotQueue, head: WaitEntry): void {
+  #noteWaiting(slot: number, head: Pick<WaitEntry, 'mode' | 'since' | 'name0' | 'name1'>): void {
     const { words } = this.#region
     const { record } = this.#participant
-    words[record + PARTICIPANT.WAITING_SLOT] = queue.slot
+    words[record + PARTICIPANT.WAITING_SLOT] = slot
     words[record + PARTICIPANT.WAITING_MODE] = head.mode
     words[record + PARTICIPANT.WAITING_SINCE_LOW] = Math.floor(head.since) | 0
     words[record + PARTICIPANT.WAITING_SINCE_HIGH] = Math.floor(head.since / 2 ** 32)
     words[record + PARTICIPANT.WAITING_NAME_0] = head.name0
     words[record + PARTICIPANT.WAITING_NAME_1] = head.name1
-    words[queue.slot + SLOT.CONTENDED] = ((words[queue.slot + SLOT.CONTENDED] ?? 0) + 1) | 0
+    words[slot + SLOT.CONTENDED] = ((words[slot + SLOT.CONTENDED] ?? 0) + 1) | 0
+  }
+
+  #showCount(count: number): void {
+    const { record } = this.#participant
+    this.#region.words[record + PARTICIPANT.WAITING_COUNT] = count
+    if (count === 0) this.#region.words[record + PARTICIPANT.WAITING_SLOT] = 0
   }
 
   #bump(counter: number): void {

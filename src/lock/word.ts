@@ -1,13 +1,13 @@
 /**
  * word.ts: transitions of the slot's state word. Pure: (word, event) -> word. The flags are defined in layout.ts.
  */
-import { DRAINING, GENERATION_SHIFT, GRANTED, HANDOFF, INHERITED, NOTICES, OWNER_MASK, READERS, WAITERS } from './layout.js'
+import { ATTENDED, DRAINING, GENERATION_SHIFT, GRANTED, HANDOFF, INHERITED, NOTICES, OWNER_MASK, READERS, WAITERS } from './layout.js'
 
 /** Who: owner number and generation, without the flags. */
 export const IDENTITY_MASK = OWNER_MASK | (-1 << GENERATION_SHIFT)
 
 /** What outlives an owner: knowledge about others, not about the owner. */
-const LASTING = WAITERS | READERS | HANDOFF | NOTICES
+const LASTING = WAITERS | READERS | HANDOFF | NOTICES | ATTENDED
 
 /** The identity that a participant writes into the words it owns. */
 export function identityWord(number: number, generation: number): number {
@@ -38,7 +38,7 @@ export function claimed(word: number, identity: number): number {
 
 /** A dead or void owner is replaced; the new one has not entered before it has looked for readers. */
 export function takenOver(word: number, identity: number, inherits: boolean): number {
-  return identity | (word & LASTING) | DRAINING | (inherits ? INHERITED : 0)
+  return identity | (unattended(word) & LASTING) | DRAINING | (inherits ? INHERITED : 0)
 }
 
 /** The inherited notice stands in the records. */
@@ -58,7 +58,7 @@ export function accepted(word: number): number {
 
 /** A releaser gives the slot to a waiter. */
 export function granted(word: number, identity: number): number {
-  return identity | (word & LASTING) | GRANTED
+  return identity | (unattended(word) & LASTING) | GRANTED
 }
 
 /** The owner leaves. */
@@ -66,14 +66,24 @@ export function disowned(word: number): number {
   return word & LASTING
 }
 
-/** Somebody sleeps on this slot from now on; `urgent` asks for a hand-off. */
+/** Somebody waits for this slot and looks at it again; `urgent` asks for a hand-off. */
+export function attended(word: number, urgent: boolean): number {
+  return awaited(word, urgent) | ATTENDED
+}
+
+/** Who attended the slot does not any more. */
+export function unattended(word: number): number {
+  return word & ~ATTENDED
+}
+
+/** Somebody sleeps on this slot from now on and must be woken; `urgent` asks for a hand-off. */
 export function awaited(word: number, urgent: boolean): number {
-  return word | WAITERS | (urgent ? HANDOFF : 0)
+  return unattended(word) | WAITERS | (urgent ? HANDOFF : 0)
 }
 
 /** Nobody waits any more. */
 export function unawaited(word: number): number {
-  return word & ~(WAITERS | HANDOFF)
+  return word & ~(WAITERS | HANDOFF | ATTENDED)
 }
 
 /** A releaser gives away, instead of opening to all, only when asked to and when no reader can be inside. */

@@ -4,7 +4,7 @@
  * Each place either runs one segment of protocol code, an operation a step, or waits for the bell.
  */
 import { LIFE, MODE_EXCLUSIVE, MODE_SHARED, PARTICIPANT, participantWord } from '../../src/lock/layout.js'
-import { BUSY, ENTERED, LOST, OWNER, type Protocol } from '../../src/lock/protocol.js'
+import { ATTENDS, BUSY, DEFERS, ENTERED, LOST, OPEN, OWNER, type Protocol, SUCCEEDS, TAKES } from '../../src/lock/protocol.js'
 import type { Machine } from './machine.js'
 
 /** Names are one letter; slot 0 unless said otherwise. */
@@ -32,6 +32,8 @@ export type Action =
       readonly join?: boolean
       /** Takes it by force. */
       readonly steal?: boolean
+      /** Attends the slot while it is the next in turn: what a blocking caller does (attendance.ts). */
+      readonly attends?: boolean
     }
   | { readonly kind: 'unlock'; readonly slot: 0 | 1; readonly mode: 'exclusive' | 'shared' }
   | { readonly kind: 'evict'; readonly number: number }
@@ -41,10 +43,10 @@ export type Action =
   | { readonly kind: 'rejoin' }
 
 export type Place =
-  | 'start' | 'try' | 'register' | 'attempt' | 'asleep' | 'draining' | 'drain' | 'told' | 'inside' | 'upgrade' | 'downgrade'
+  | 'start' | 'try' | 'register' | 'attempt' | 'attend' | 'attending' | 'asleep' | 'draining' | 'drain' | 'told' | 'inside' | 'upgrade' | 'downgrade'
   | 'release' | 'giveup' | 'backout' | 'scrub0' | 'scrub1' | 'join' | 'evict' | 'seize' | 'leave' | 'succeed' | 'list' | 'unlist' | 'watch' | 'read' | 'ask'
 
-export type Wish = 'go' | 'ring' | 'give up' | 'leave first'
+export type Wish = 'go' | 'ring' | 'give up' | 'leave first' | 'look' | 'last look'
 
 /** A hold that lasts beyond the action that took it. */
 export interface Kept {
@@ -113,6 +115,7 @@ export function initialState(number: number, program: readonly Action[]): Driver
 export function enabledByBell(thread: DriverState, rung: boolean, findDead: (thread: number) => number): Wish[] {
   const action = thread.program[thread.at]
   if (thread.place === 'start') return findDead(thread.number) === 0 ? [] : ['go']
+  if (thread.place === 'attending') return action?.kind === 'lock' && action.timeout ? ['look', 'last look', 'give up'] : ['look', 'last look']
   if (thread.place !== 'asleep' && thread.place !== 'draining') return ['go']
   const wishes: Wish[] = rung ? ['ring'] : []
   if (action?.kind === 'lock' && action.timeout) wishes.push('give up')
@@ -138,10 +141,12 @@ export function advance(driver: Driver, thread: DriverState, wish: Wish): [Drive
   const action = thread.program[thread.at]
   if (action === undefined) throw new Error('past the end of the program')
   if (wish === 'give up') return [{ ...thread, place: thread.place === 'draining' ? 'backout' : 'giveup' }, () => 'gives up']
+  if (wish === 'look') return [{ ...thread, place: 'attend' }, () => 'looks again']
+  if (wish === 'last look') return [{ ...thread, place: 'attempt' }, () => 'attends no more']
   if (wish === 'leave first') return [{ ...thread, place: 'leave', kept: [] }, () => 'the one who came first leaves']
   if (wish === 'ring') {
     driver.consumeBell()
-    return [{ ...thread, place: thread.place === 'draining' ? 'drain' : 'attempt', slept: true }, () => 'wakes']
+    return [{ ...thread, place: thread.place === 'draining' ? 'drain' : firstLook(action), slept: true }, () => 'wakes']
   }
   if (thread.place === 'start') return [adopt(driver, thread, driver.findDead(thread.number)), () => 'takes a dead number']
   const protocol = driver.protocol(thread.number, thread.generation)
@@ -203,7 +208,8 @@ function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, acti
     case 'register': return () => { protocol.register(slot, mode); return 0 }
     case 'attempt':
       if (joins(thread, action)) return () => protocol.attemptJoin(slot, urgent)
-      return () => (exclusive ? protocol.attemptExclusive(slot, name0, name0, urgent) : protocol.attemptShared(slot, urgent))
+      return () => (exclusive ? protocol.attemptExclusive(slot, name0, name0, urgent, action.attends ? SUCCEEDS : TAKES) : protocol.attemptShared(slot, urgent))
+    case 'attend': return () => attend(protocol, thread.number, slot, name0, urgent)
     case 'drain': return () => protocol.drain(slot, name0, name0)
     case 'giveup': return () => { protocol.giveUp(slot, mode); return 0 }
     case 'backout': return () => { protocol.backOut(slot); return 0 }
@@ -222,6 +228,22 @@ function segmentOf(driver: Driver, protocol: Protocol, thread: DriverState, acti
       return () => (thread.mode === MODE_EXCLUSIVE ? protocol.releaseExclusive(slot) : protocol.releaseShared(slot))
     default: return () => 0 // inside: the critical section is one step of its own
   }
+}
+
+/** What it came to for who attends: it goes on attending. */
+const STAYS = -1
+
+/** @returns an outcome of the protocol, or STAYS; BUSY: it is not the next in turn, and may sleep */
+function attend(protocol: Protocol, number: number, slot: number, name0: number, urgent: boolean): number {
+  const isNext = protocol.nextAfterOwner(slot) === number
+  const outcome = protocol.attemptExclusive(slot, name0, name0, urgent, isNext ? ATTENDS : DEFERS)
+  if (outcome === OPEN || (outcome === BUSY && isNext)) return STAYS
+  if (outcome === BUSY) protocol.rouse(slot)
+  return outcome
+}
+
+function firstLook(action: Action): Place {
+  return action.kind === 'lock' && action.attends ? 'attend' : 'attempt'
 }
 
 function rejoinSegment(driver: Driver, protocol: Protocol, thread: DriverState): () => SegmentValue {
@@ -255,9 +277,11 @@ function after(driver: Driver, thread: DriverState, action: Action, value: Segme
       if (value === ENTERED) return [enter(mode)]
       if (value === LOST) return [finish(thread)]
       return [action.try ? finish(thread) : { ...thread, place: 'register' }]
-    case 'register': return [{ ...thread, place: 'attempt' }]
+    case 'register': return [{ ...thread, place: firstLook(action) }]
+    case 'attend':
     case 'attempt':
     case 'drain':
+      if (value === STAYS) return [{ ...thread, place: 'attending', slept: true }]
       if (value === ENTERED) return [enter(mode)]
       if (value === OWNER) return [{ ...thread, place: 'draining', overtaken: -1 }]
       if (value === LOST) return [joins(thread, action) ? finish(thread) : { ...thread, place: 'register' }]
