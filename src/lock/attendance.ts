@@ -1,14 +1,14 @@
 /**
  * attendance.ts: a caller that blocks its thread and wants a slot exclusively. The next in turn is awake when the owner's turn ends; all others sleep.
  *
- * To wake a sleeper takes 50 us and more in which nobody has the lock. So the next in turn, in circular order after the owner, is woken when a turn begins, and looks
- * at the slot till it ends, letting others run (sched_yield) between two looks. Meanwhile releases need ring nobody (ATTENDED, protocol.ts). Who comes and is not
- * the next in turn makes sure that the next is awake, and sleeps: with two cores, the owner has one and the next in turn the other.
+ * To wake a sleeper takes 50 us and more in which nobody has the lock. So the next in turn, in circular order after the owner, is woken when a turn begins, by who has had
+ * the one before and comes back, or by the first release; and looks at the slot till it ends, letting others run (sched_yield) between two looks. Meanwhile releases need ring
+ * nobody (ATTENDED, protocol.ts). Who comes and is not the next in turn makes sure that the next is awake, and sleeps: with two cores, the owner has one and the next in turn the other.
  *
  * A turn is TURN_MS long. In it the owner may leave and enter as often as it likes: who attends leaves it the microsecond between a release and the next lock. At its end
  * it leaves the slot to who attends (owesTurn), who takes it at once. It is not given (GRANTED), for who attends may have lost its core just then, and would hold up all
- * the others: if it does not come within POLITE_MS, the owner goes on, for another turn. Who attends and got nothing for HARD_MS asks for a hand-off as sleepers do
- * (turn.ts).
+ * the others: if it does not come within POLITE_MS, the owner goes on, for another turn. Who attends and got nothing for HARD_MS, or goes to sleep after a turn, asks for a
+ * hand-off (turn.ts). One turn is remembered: who has two slots by turns owes neither of them a turn.
  *
  * Who lets others run and gets the core back only after CROWDED_MS shares it with the owner, as a rule, while another is idle: the scheduler looks for an idle
  * core only for those who wake up. So it sleeps for a moment.
@@ -30,7 +30,7 @@
 import { nowMs } from './clock.js'
 import { mute, sequenceOf } from './doorbell.js'
 import { ATTENDED, MODE_EXCLUSIVE, OWNER_MASK, PARTICIPANT, SLOT } from './layout.js'
-import { ATTENDS, BUSY, DEFERS, ENTERED, LOST, OWNER, type Outcome, type Protocol, SUCCEEDS } from './protocol.js'
+import { ATTENDS, BUSY, DEFERS, ENTERED, LOST, OPEN, OWNER, type Outcome, type Protocol, SUCCEEDS } from './protocol.js'
 import { PATIENCE_MS, TURN_MS } from './turn.js'
 
 const LONGEST_MS = 5
@@ -64,7 +64,7 @@ export class Attendance {
   readonly #bell: number
   readonly #protocol: Protocol
   readonly #surroundings: Surroundings
-  /** A slot that nobody entered while this process attended it; for how long to attend it the next time. */
+  /** A slot that nobody entered while this process attended it for its full time; for how long to attend it the next time. */
   #stillSlot = 0
   #stillMs = 0
   #timesStill = 0
@@ -72,6 +72,8 @@ export class Attendance {
   #turnSlot = 0
   #turnBeganMs = 0
   #isPolite = false
+  /** Of this wait. Who has asked goes on asking, or it would sleep with its bit in URGENT and the flag HANDOFF clear. */
+  #isUrgent = false
   #hasSlept = false
   /** The bell's sequence before the latest look. */
   #heard = 0
@@ -89,13 +91,16 @@ export class Attendance {
   owesTurn(slot: number): boolean {
     if ((Atomics.load(this.#words, slot) & ATTENDED) === 0) return false
     const now = nowMs()
-    if (slot !== this.#turnSlot) this.#beginTurn(slot, now)
+    if (slot !== this.#turnSlot) {
+      this.#turnSlot = slot
+      this.#turnBeganMs = now
+    }
     this.#isPolite = now - this.#turnBeganMs > TURN_MS
     return this.#isPolite
   }
 
   /**
-   * Nothing of this process is on the slot. The bell is muted afterwards. If it is not HELD, the slot is left as if it had never been waited for; EVICTED: as it was.
+   * Nothing of this process is on the slot. The bell is muted afterwards. If it is not HELD, the slot is left as if it had never been waited for.
    * @param since, deadline  of the request; milliseconds
    */
   wait(slot: number, name0: number, name1: number, since: number, deadline: number): Ending {
@@ -104,23 +109,34 @@ export class Attendance {
     protocol.register(slot, MODE_EXCLUSIVE)
     mute(this.#words, this.#bell)
     let outcome: Outcome = BUSY
+    this.#isUrgent = false
     this.#hasSlept = false
     for (;;) {
       this.#heard = sequenceOf(this.#words, this.#bell)
       if (outcome === LOST) protocol.register(slot, MODE_EXCLUSIVE) // taken by force while it waited for readers
       outcome = outcome === OWNER ? protocol.drain(slot, name0, name1) : this.#attend(slot, name0, name1, since, deadline)
-      if (outcome === ENTERED) return HELD
-      if (outcome === LOST) continue
-      const remaining = deadline - nowMs()
-      if (remaining <= 0) {
-        if (outcome === OWNER) protocol.backOut(slot)
-        else protocol.giveUp(slot, MODE_EXCLUSIVE)
-        return LATE
+      const now = nowMs()
+      const ending = isLive() ? (outcome === ENTERED ? HELD : now < deadline ? undefined : LATE) : EVICTED // looked at after the bell, whose ring tells of it
+      if (ending === HELD) {
+        this.#turnSlot = slot
+        this.#turnBeganMs = now
+        return HELD
       }
-      if (!isLive()) return EVICTED // since that sequence was read: or the ring that tells of it would be slept through
-      sleep(this.#heard, remaining)
+      if (ending !== undefined) {
+        this.#giveUp(slot, outcome)
+        return ending
+      }
+      if (outcome === LOST) continue
+      sleep(this.#heard, deadline - now)
       this.#hasSlept = true
     }
+  }
+
+  /** An evicted one does, too: releases may rely on it. */
+  #giveUp(slot: number, outcome: Outcome): void {
+    if (outcome === ENTERED) this.#protocol.releaseExclusive(slot)
+    else if (outcome === OWNER) this.#protocol.backOut(slot)
+    else if (outcome !== LOST) this.#protocol.giveUp(slot, MODE_EXCLUSIVE)
   }
 
   /** Looks for as long as this process is the next in turn. @returns BUSY: sleep */
@@ -128,7 +144,8 @@ export class Attendance {
     const words = this.#words
     const protocol = this.#protocol
     const began = nowMs()
-    const until = Math.min(began + this.#lengthMs(slot), deadline)
+    const end = began + this.#lengthMs(slot)
+    const until = Math.min(end, deadline)
     const version = Atomics.load(words, slot + SLOT.VERSION_LOW)
     let pauseMs = this.#isPolite ? POLITE_MS : PAUSE_MS
     this.#isPolite = false
@@ -149,26 +166,27 @@ export class Attendance {
         }
         this.#heard = sequenceOf(words, this.#bell)
         const isNext = protocol.nextAfterOwner(slot) === this.#number
-        const isUrgent = now - ownedSince > HARD_MS || now - since > PATIENCE_MS
-        outcome = protocol.attemptExclusive(slot, name0, name1, isUrgent, isNext ? ATTENDS : DEFERS)
+        this.#isUrgent ||= now - ownedSince > HARD_MS || now - since > PATIENCE_MS
+        outcome = protocol.attemptExclusive(slot, name0, name1, this.#isUrgent, isNext ? ATTENDS : DEFERS)
         if (outcome === BUSY) {
           if (!isNext) {
             protocol.rouse(slot)
             return BUSY
           }
-          this.#watch(slot, current, isUrgent ? until : Math.min(until, ownedSince + HARD_MS))
+          this.#watch(slot, current, this.#isUrgent ? until : Math.min(until, ownedSince + HARD_MS))
         }
       }
-      if (outcome === ENTERED || outcome === OWNER) {
-        this.#beginTurn(slot, now)
-        if (slot === this.#stillSlot && !this.#hasSlept) this.#stillSlot = 0
+      if (outcome !== BUSY && outcome !== OPEN) {
+        if (!this.#hasSlept) this.#noteMoved(slot)
         return outcome
       }
     }
-    if (Atomics.load(words, slot + SLOT.VERSION_LOW) === version) this.#noteStill(slot)
-    else if (slot === this.#stillSlot) this.#stillSlot = 0
+    const now = nowMs()
+    if (Atomics.load(words, slot + SLOT.VERSION_LOW) !== version) this.#noteMoved(slot)
+    else if (now >= end) this.#noteStill(slot)
+    this.#isUrgent ||= now - since > TURN_MS
     this.#heard = sequenceOf(words, this.#bell)
-    return protocol.attemptExclusive(slot, name0, name1, false, SUCCEEDS)
+    return this.#surroundings.isLive() ? protocol.attemptExclusive(slot, name0, name1, this.#isUrgent, SUCCEEDS) : BUSY
   }
 
   /** Until the slot has another owner or none, or the bell has rung, or somebody else's look has cleared ATTENDED. Small, so that V8 makes no garbage here. */
@@ -197,13 +215,12 @@ export class Attendance {
     return false
   }
 
-  #beginTurn(slot: number, now: number): void {
-    this.#turnSlot = slot
-    this.#turnBeganMs = now
-  }
-
   #lengthMs(slot: number): number {
     return slot !== this.#stillSlot || ++this.#timesStill % PROBE_EVERY === 0 ? LONGEST_MS : this.#stillMs
+  }
+
+  #noteMoved(slot: number): void {
+    if (slot === this.#stillSlot) this.#stillSlot = 0
   }
 
   #noteStill(slot: number): void {

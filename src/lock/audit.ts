@@ -6,7 +6,7 @@
  * passes by itself in microseconds: it stays only while the process named is stopped, or its event loop blocked.
  */
 import {
-  BITMAP_WORDS, DRAINING, GRANTED, GENERATION_SHIFT, HANDOFF, INHERITED, LIFE, LIFE_STATUS_MASK, NAME_LENGTH_MASK, NOTICE, NOTICES, NOTICE_LIMIT,
+  ATTENDED, BITMAP_WORDS, DRAINING, GRANTED, GENERATION_SHIFT, HANDOFF, INHERITED, LIFE, LIFE_STATUS_MASK, NAME_LENGTH_MASK, NOTICE, NOTICES, NOTICE_LIMIT,
   NOTICE_WORDS, OWNER_MASK, PARTICIPANT, PARTICIPANT_LIMIT, READERS, SLOT, SLOT_NAME_BYTES, WAITERS, participantWord, slotWord,
 } from './layout.js'
 import type { Region } from './region.js'
@@ -49,7 +49,7 @@ interface Rule {
 }
 
 const FLAG_BITS = (1 << GENERATION_SHIFT) - 1
-const KNOWN_BITS = OWNER_MASK | WAITERS | DRAINING | HANDOFF | NOTICES | INHERITED | GRANTED | READERS
+const KNOWN_BITS = OWNER_MASK | WAITERS | DRAINING | HANDOFF | NOTICES | INHERITED | GRANTED | READERS | ATTENDED
 const owner = ({ owner: number }: SlotView): number => number
 const isOwnerLive = (slot: SlotView): boolean => slot.owner !== 0 && slot.isLive(slot.owner) && (slot.life ^ slot.word) >>> GENERATION_SHIFT === 0
 const liveOf = (slot: SlotView, numbers: readonly number[]): number[] => numbers.filter(number => number !== slot.owner && slot.isLive(number))

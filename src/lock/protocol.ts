@@ -127,7 +127,7 @@ import {
 } from './word.js'
 
 /** What a step came to. */
-export const BUSY = 0 // not mine; a registered waiter may sleep until its bell rings
+export const BUSY = 0 // not mine; a registered waiter may sleep until its bell rings, but after ATTENDS must look again
 export const ENTERED = 1
 export const OWNER = 2 // mine, but readers are still inside: sleep until the bell rings, then drain()
 export const LOST = 3 // it was mine and was taken from me: eviction or theft

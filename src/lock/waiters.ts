@@ -10,8 +10,8 @@
  * one is joined by more tasks unless the owner of the slot waits for its readers: then they wait behind it, as they would behind an
  * exclusive request of their own process.
  *
- * A caller that blocks its thread, and whose process has nothing else on the slot, does not queue: exclusive, attendance.ts; shared, it lets others run and looks
- * again, SHARED_LOOKS times.
+ * A caller that blocks its thread, and whose process has nothing else on the slot, does not queue: exclusive, attendance.ts; shared, not before it has let others run
+ * and looked again SHARED_LOOKS times.
  *
  * Whoever is queued stays awake for a while (vigil.ts): where all want the lock for themselves, to sleep at once costs a sixth of the throughput. But it must not keep a core
  * from readers that have lost theirs inside, for whom an owner waits, and everybody behind it. So that owner sleeps at once, and so does who comes behind
@@ -304,7 +304,7 @@ export class Waiters {
 
   /** Whether this process has had the slot for a turn while others want it: it should wait for it. */
   owesTurn(slot: number, index: number): boolean {
-    return this.isClear(index) && this.#attendance.owesTurn(slot)
+    return this.isClear(index) && this.#attendance.owesTurn(slot) && this.isLive
   }
 
   /** Sleeps until the entry has left the queue, or the time is up. */

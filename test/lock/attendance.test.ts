@@ -5,7 +5,7 @@ import {
   ATTENDED, HANDOFF, LIFE, MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, PARTICIPANTS_WORD, PARTICIPANT_LIMIT, PARTICIPANT_WORDS, SLOT, SLOT_WORDS, WAITERS,
   participantWord,
 } from '../../src/lock/layout.js'
-import { ATTENDS, BUSY, ENTERED, Protocol, SUCCEEDS } from '../../src/lock/protocol.js'
+import { ATTENDS, BUSY, ENTERED, LOST, Protocol, SUCCEEDS } from '../../src/lock/protocol.js'
 import { hasBit } from '../../src/lock/roster.js'
 import { TURN_MS } from '../../src/lock/turn.js'
 
@@ -231,6 +231,33 @@ describe('the next in turn', () => {
     expect(tookMs).toBeLessThan(0.31)
   })
 
+  test.each([
+    { what: 'free when it looks', freeAt: 0.2999 },
+    { what: 'with a reader inside', freeAt: 0.2, reader: true },
+  ])('who is evicted leaves nothing behind: the slot is $what', ({ freeAt, reader = false }) => {
+    scene.after(freeAt, () => {
+      scene.leave(2)
+      if (reader) scene.of(2).tryShared(SLOT_WORD)
+    })
+    scene.after(reader ? 1 : 0.2999, () => {
+      scene.live = false
+      scene.ring(ME)
+    })
+    expect(scene.wait().ending).toBe(EVICTED)
+    expect(scene.state & (OWNER_MASK | ATTENDED)).toBe(0)
+    expect(scene.isWaiting(ME)).toBe(false)
+  })
+
+  test('short time-outs say nothing about how long it is held', () => {
+    for (let i = 0; i < 20; i++) expect(scene.wait(0.2).ending).toBe(LATE)
+    scene.after(20, () => {
+      scene.leave(2)
+    })
+    const began = scene.now
+    expect(scene.wait().ending).toBe(HELD)
+    expect(Math.round(scene.sleeps[0]!.at - began)).toBe(5)
+  })
+
   test('a dead owner is succeeded as soon as the bell tells of it', () => {
     scene.after(0.3, () => {
       scene.words[participantWord(2) + PARTICIPANT.LIFE] = (1 << 16) | LIFE.DEAD
@@ -241,6 +268,66 @@ describe('the next in turn', () => {
     expect(tookMs).toBeLessThan(0.31)
     expect(scene.of(ME).takeNotice(SLOT_WORD, 7, 7)).toBeDefined()
   })
+})
+
+test('who attends and is evicted wakes those who relied on it', () => {
+  scene.enter(4)
+  scene.after(0.1, () => {
+    scene.queue(2)
+  })
+  scene.after(0.3, () => {
+    expect(scene.state & ATTENDED).toBe(ATTENDED)
+    scene.leave(4)
+    expect(scene.rung).toEqual([])
+    scene.live = false
+    scene.ring(ME)
+  })
+  expect(scene.wait().ending).toBe(EVICTED)
+  expect(scene.rung.at(-1)).toBe(2)
+})
+
+test('who goes to sleep after a turn asks for a hand-off: long holds in a row do not starve it', () => {
+  scene.enter(2)
+  scene.after(20, () => {
+    scene.leave(2)
+  })
+  expect(scene.wait().ending).toBe(HELD) // it knows now that the slot is held for long
+  scene.leave(ME)
+  scene.enter(2)
+  const relock = (): void => {
+    scene.leave(2)
+    if ((scene.state & OWNER_MASK) !== 0) return
+    scene.enter(2)
+    scene.after(10, relock)
+  }
+  scene.after(10, relock)
+  const { ending, tookMs } = scene.wait()
+  expect(ending).toBe(HELD)
+  expect(tookMs).toBeLessThan(10.1)
+})
+
+test('robbed while it enters, it waits on, registered', () => {
+  scene.enter(2)
+  scene.after(0.2, () => {
+    scene.leave(2)
+  })
+  const attempt = vi.spyOn(scene.of(ME), 'attemptExclusive')
+  let isRobbed = false
+  attempt.mockImplementation((...args) => {
+    const outcome = Protocol.prototype.attemptExclusive.apply(scene.of(ME), args)
+    if (outcome !== ENTERED || isRobbed) return outcome
+    isRobbed = true
+    scene.of(3).seize(SLOT_WORD)
+    scene.of(3).drain(SLOT_WORD, 7, 7)
+    scene.after(20, () => {
+      scene.leave(3)
+    })
+    return LOST
+  })
+  const { ending, tookMs } = scene.wait()
+  expect({ isRobbed, ending }).toEqual({ isRobbed: true, ending: HELD })
+  expect(tookMs).toBeGreaterThan(20)
+  expect(tookMs).toBeLessThan(21)
 })
 
 test('a free slot is taken', () => {

@@ -38,7 +38,7 @@ describe('offsets and numbers', () => {
     ['SLOT_WORDS', 64], ['BITMAP_WORDS', 4], ['NOTICE_LIMIT', 4], ['NOTICE_WORDS', 4],
     ['SLOT_NAME_BYTES', 64], ['NAME_LENGTH_MASK', 0xff], ['NAME_IS_BYTES', 0x100], ['NAME_IS_CUT', 0x200],
     ['OWNER_MASK', 0x7f], ['WAITERS', 0x80], ['READERS', 0x100], ['DRAINING', 0x200], ['HANDOFF', 0x400], ['NOTICES', 0x800], ['INHERITED', 0x1000],
-    ['GRANTED', 0x2000], ['MODE_EXCLUSIVE', 1], ['MODE_SHARED', 2], ['ROSTER_LOCK_BYTE', 0],
+    ['GRANTED', 0x2000], ['ATTENDED', 0x4000], ['MODE_EXCLUSIVE', 1], ['MODE_SHARED', 2], ['ROSTER_LOCK_BYTE', 0],
     ['MAX_FILE_BYTES', 2147483648], ['DEFAULT_FILE_BYTES', 16777216], ['DEFAULT_SLOT_COUNT', 16384], ['SLOT_COUNT_LIMIT', 4194304],
   ]
   test.each(NUMBERS)('%s is %i', (name, expected) => {

@@ -1,13 +1,13 @@
 /** The slot's state word: every state by every event. */
 import { describe, expect, test } from 'vitest'
-import { DRAINING, GRANTED, HANDOFF, INHERITED, NOTICES, OWNER_MASK, READERS, WAITERS } from '../../src/lock/layout.js'
+import { ATTENDED, DRAINING, GRANTED, HANDOFF, INHERITED, NOTICES, OWNER_MASK, READERS, WAITERS } from '../../src/lock/layout.js'
 import * as word from '../../src/lock/word.js'
 
 const ME = word.identityWord(5, 7)
 const OTHER = word.identityWord(127, 0xffff)
 
-/** Letters: W waiters, R readers, H hand-off, N notices; D draining, I inherited, G granted; `me`, `other`: the owner. */
-const FLAGS = { W: WAITERS, R: READERS, D: DRAINING, H: HANDOFF, N: NOTICES, I: INHERITED, G: GRANTED } as const
+/** Letters: W waiters, R readers, H hand-off, N notices; D draining, I inherited, G granted, A attended; `me`, `other`: the owner. */
+const FLAGS = { W: WAITERS, R: READERS, D: DRAINING, H: HANDOFF, N: NOTICES, I: INHERITED, G: GRANTED, A: ATTENDED } as const
 
 function parse(text: string): number {
   const [owner, flags = ''] = text.split(' ')
@@ -33,6 +33,9 @@ const EVENTS: Readonly<Record<string, (state: number) => number>> = {
   disowned: word.disowned,
   awaited: state => word.awaited(state, false),
   urgent: state => word.awaited(state, true),
+  attended: state => word.attended(state, false),
+  urgentlyAttended: state => word.attended(state, true),
+  unattended: word.unattended,
   unawaited: word.unawaited,
   calmed: word.calmed,
 }
@@ -44,11 +47,15 @@ const MATRIX: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'free W': { claimed: 'me W', unawaited: 'free', calmed: 'free W' },
   'free WRHN': { claimed: 'me WRDHN', unawaited: 'free RN', calmed: 'free WRN' },
   'free N': { claimed: 'me N' },
+  'free WA': { claimed: 'me WA', unattended: 'free W', unawaited: 'free', calmed: 'free WA' },
   'other': { awaited: 'other W', urgent: 'other WH', disowned: 'free', takenOver: 'me D', inherits: 'me DI', granted: 'me G' },
-  'other W': { awaited: 'other W', urgent: 'other WH', disowned: 'free W', granted: 'me WG', inherits: 'me WDI' },
+  'other W': { attended: 'other WA', urgentlyAttended: 'other WHA', awaited: 'other W', urgent: 'other WH', disowned: 'free W', granted: 'me WG', inherits: 'me WDI' },
   'other WHN': { disowned: 'free WHN', granted: 'me WHNG', takenOver: 'me WDHN', calmed: 'other WN' },
   'other RD': { awaited: 'other WRD', disowned: 'free R', takenOver: 'me RD', drained: 'other' },
   'other WRDHN': { drained: 'other WHN', disowned: 'free WRHN', takenOver: 'me WRDHN' },
+  'other WA': {
+    awaited: 'other W', urgent: 'other WH', attended: 'other WA', urgentlyAttended: 'other WHA', disowned: 'free WA', granted: 'me WG', takenOver: 'me WD', inherits: 'me WDI',
+  },
   'other WG': { accepted: 'other W', disowned: 'free W', takenOver: 'me WD' },
   'other WHNG': { accepted: 'other WHN', disowned: 'free WHN' },
   'me DI': { settled: 'me DN', inherits: 'me DI', takenOver: 'me D' },
@@ -93,9 +100,9 @@ describe('identity', () => {
     expect(new Set(everyone.map(([number, generation]) => word.identityWord(number, generation))).size).toBe(everyone.length)
   })
 
-  test('the masks do not overlap, and leave no bit below the generation unused but two', () => {
+  test('the masks do not overlap, and leave no bit below the generation unused but one', () => {
     const flags = Object.values(FLAGS)
     expect(flags.reduce((sum, flag) => sum + flag, OWNER_MASK)).toBe(flags.reduce((sum, flag) => sum | flag, OWNER_MASK))
-    expect(flags.reduce((sum, flag) => sum | flag, OWNER_MASK)).toBe(0x3fff)
+    expect(flags.reduce((sum, flag) => sum | flag, OWNER_MASK)).toBe(0x7fff)
   })
 })
