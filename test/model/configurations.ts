@@ -42,7 +42,7 @@ export const QUICK: readonly Row[] = [
   ['V X', 1, 'plain'], ['V X+Xh', 0, 'plain'], ['V X V', 0], ['V Xt X', 0], ['Xl2 Xp', 1], ['Xl2 Xl2', 1], ['Xl5 Xp', 0], ['Xg X', 1], ['Xg S', 1],
   ['X XUt', 1], ['SU X+X!', 0], ['XU X1+Xt', 1],
   ['X1+X1+X1 XU', 0], ['X+X+X XU', 0], ['X+X+X SU', 0], ['S+S+S XU', 0],
-  ['X Xa', 1], ['Xa Xa', 2], ['S Xa', 1], ['Xa S', 1], ['Xat X', 1], ['Xat Xat', 1], ['Xa X!', 1], ['XaU X+X', 0], ['Xa E1+X', 0], ['Xv Xa', 0], ['X X Xa', 0],
+  ['X Xa', 1], ['Xa Xa', 2], ['S Xa', 1], ['Xa S', 1], ['Xat X', 1], ['Xat Xat', 1], ['Xa X!', 1], ['XaU X+X', 0], ['Xa E1+X', 0], ['Xa X E1', 0], ['Xv Xa', 0], ['X X Xa', 0],
   ['X1 X1 X1', 2], ['X1 X1 R+X', 1], ['Xl5 X', 1], ['X+X! XU', 0], ['Xg X X!', 0], ['X Xt X', 0], ['Xl5 X!', 0], ['Xl2 X!', 1], ['X X X', 0], ['X X S', 0], ['X X X!', 0], ['X1 X Xg', 0], ['Xu Xu Xu', 0], ['Xu Su Xu', 0], ['X R+X', 1], ['S R+S', 1], ['Xb R+X', 2],
 ]
 
@@ -51,6 +51,6 @@ export const LONG: readonly Row[] = [
   ['X X1 R+X', 1], ['X XU X', 0],
   ['X X X', 2], ['X X S', 2], ['X S S', 1], ['Xu Xu Xu', 2], ['Xb X X', 2], ['X X R+X', 2], ['X S R+S', 2], ['S X R+Xb', 2],
   ['XUt X X', 0], ['Xt X S', 1], ['Xv S X', 1], ['S^ S X', 1], ['X X X!', 1], ['S X X!', 0], ['SU X X!', 0],
-  ['X X Xa', 1], ['X1 X Xa', 1], ['X Xa Xa', 0], ['X X Xat', 0], ['X S Xa', 0], ['X Xa X!', 0], ['Xa X R+X', 1],
+  ['X X Xa', 1], ['X1 X Xa', 1], ['X Xa Xa', 0], ['X X Xat', 0], ['X S Xa', 0], ['X Xa X!', 0], ['Xa X R+X', 1], ['Xa X X+E1', 0],
   ['Sk+J+-S X X', 0], ['Sk+J+-S S X', 0], ['Xu Su Xu', 2], ['Xut Xut X', 1], ['X Sut Xut', 1], ['XU X1+X1 X+X', 0],
 ]

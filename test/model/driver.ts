@@ -115,6 +115,7 @@ export function initialState(number: number, program: readonly Action[]): Driver
 export function enabledByBell(thread: DriverState, rung: boolean, findDead: (thread: number) => number): Wish[] {
   const action = thread.program[thread.at]
   if (thread.place === 'start') return findDead(thread.number) === 0 ? [] : ['go']
+  if (thread.place === 'attending' && thread.evicted) return ['give up']
   if (thread.place === 'attending') return action?.kind === 'lock' && action.timeout ? ['look', 'last look', 'give up'] : ['look', 'last look']
   if (thread.place !== 'asleep' && thread.place !== 'draining') return ['go']
   const wishes: Wish[] = rung ? ['ring'] : []
