@@ -82,6 +82,16 @@ class Scene {
     expect(this.of(number).releaseExclusive(SLOT_WORD)).toBe(ENTERED)
   }
 
+  /** It leaves and enters again at once, for as long as the slot is not given to another. */
+  relockEvery(ms: number, number: number): void {
+    this.after(ms, () => {
+      this.leave(number)
+      if ((this.state & OWNER_MASK) !== 0) return
+      this.enter(number)
+      this.relockEvery(ms, number)
+    })
+  }
+
   /** Registered and asleep. */
   queue(number: number, mode = MODE_EXCLUSIVE): void {
     this.of(number).register(SLOT_WORD, mode)
@@ -177,13 +187,7 @@ describe('the next in turn', () => {
   })
 
   test('asks for a hand-off when the owner leaves no gap for several turns', () => {
-    const relock = (): void => {
-      scene.leave(2)
-      if ((scene.state & OWNER_MASK) !== 0) return
-      scene.enter(2)
-      scene.after(0.1, relock)
-    }
-    scene.after(0.1, relock)
+    scene.relockEvery(0.1, 2)
     const { ending, tookMs } = scene.wait()
     expect(ending).toBe(HELD)
     expect(tookMs).toBeGreaterThan(3 * TURN_MS)
@@ -294,13 +298,7 @@ test('who goes to sleep after a turn asks for a hand-off: long holds in a row do
   expect(scene.wait().ending).toBe(HELD) // it knows now that the slot is held for long
   scene.leave(ME)
   scene.enter(2)
-  const relock = (): void => {
-    scene.leave(2)
-    if ((scene.state & OWNER_MASK) !== 0) return
-    scene.enter(2)
-    scene.after(10, relock)
-  }
-  scene.after(10, relock)
+  scene.relockEvery(10, 2)
   const { ending, tookMs } = scene.wait()
   expect(ending).toBe(HELD)
   expect(tookMs).toBeLessThan(10.1)
