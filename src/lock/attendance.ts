@@ -5,6 +5,9 @@
  * the one before and comes back, or by the first release; and looks at the slot till it ends, letting others run (sched_yield) between two looks. Meanwhile releases need ring
  * nobody (ATTENDED, protocol.ts). Who comes and is not the next in turn makes sure that the next is awake, and sleeps: with two cores, the owner has one and the next in turn the other.
  *
+ * Before all this it looks for LOOK_MS whether the slot becomes free, and registers nothing: a lock that is wanted only now and then is then taken without a word in the slot, and nobody need be
+ * rung when it is left. What another attends it leaves to that one. bench/groups.ts, eight processes, nothing inside: 1.6 -> 2.6 million locks a second, p99.9 of the wait 0.9 -> 0.05 ms; 50 us: 32 000 -> 32 700.
+ *
  * A turn is TURN_MS long. In it the owner may leave and enter as often as it likes: who attends leaves it the microsecond between a release and the next lock. At its end
  * it leaves the slot to who attends (owesTurn), who takes it at once. It is not given (GRANTED), for who attends may have lost its core just then, and would hold up all
  * the others: if it does not come within POLITE_MS, the owner goes on, for another turn. Who attends and got nothing for HARD_MS, or goes to sleep after a turn, asks for a
@@ -25,6 +28,8 @@
  *
  * TRIED  To give the slot to who attends at the end of the turn: a hand-over takes 50 to 140 us in the mean, instead of 20 to 50. To ring the next in turn in each release, as for sleepers: half as
  * many locks with nothing inside. Never to sleep for a moment: p99 of the hand-over 0.5 instead of 0.1 ms. POLITE_MS of 0.1 or 0.2: no better.
+ * LOOK_MS of 0.2, 1, 5: groups no better, and eight processes that want one slot for 10 us up to 3 % fewer; to take also what another attends: no better; to stop as soon as a yield took CROWDED_MS: no better.
+ * To yield, too, while the slot is free in the middle of a turn: the core may come back late, p99 of the hand-over 1 ms; to look at it all the time meanwhile: a quarter fewer locks, nothing inside.
  * Turns of 4 ms unless 40 locks were taken before: up to 2 % more locks, 1.4 to 1.7 times the p99 of the wait.
  */
 import { nowMs } from './clock.js'
@@ -33,11 +38,17 @@ import { ATTENDED, MODE_EXCLUSIVE, OWNER_MASK, PARTICIPANT, SLOT } from './layou
 import { ATTENDS, BUSY, DEFERS, ENTERED, LOST, OPEN, OWNER, type Outcome, type Protocol, SUCCEEDS } from './protocol.js'
 import { PATIENCE_MS, TURN_MS } from './turn.js'
 
+/** Before it registers: first so many looks in a row, about 1 us, then with others running in between. */
+const GLANCES = 100
+/** For how long. */
+export const LOOK_MS = 0.1
 const LONGEST_MS = 5
 const SHORTEST_MS = 0.1
 const PROBE_EVERY = 16
 /** A slot that stays free for so long nobody is coming back for. */
 const PAUSE_MS = 0.003
+/** How often it is looked at meanwhile. */
+const GLANCE_MS = 0.0004
 const POLITE_MS = 0.05
 const HARD_MS = 4
 const CROWDED_MS = 0.03
@@ -106,6 +117,11 @@ export class Attendance {
   wait(slot: number, name0: number, name1: number, since: number, deadline: number): Ending {
     const protocol = this.#protocol
     const { isLive, sleep } = this.#surroundings
+    if (!this.#isPolite && this.#catches(slot, name0, name1, since, Math.min(since + LOOK_MS, deadline))) {
+      if (isLive()) return this.#begin(slot, since)
+      protocol.releaseExclusive(slot)
+      return EVICTED
+    }
     protocol.register(slot, MODE_EXCLUSIVE)
     mute(this.#words, this.#bell)
     let outcome: Outcome = BUSY
@@ -117,11 +133,7 @@ export class Attendance {
       outcome = outcome === OWNER ? protocol.drain(slot, name0, name1) : this.#attend(slot, name0, name1, since, deadline)
       const now = nowMs()
       const ending = isLive() ? (outcome === ENTERED ? HELD : now < deadline ? undefined : LATE) : EVICTED // looked at after the bell, whose ring tells of it
-      if (ending === HELD) {
-        this.#turnSlot = slot
-        this.#turnBeganMs = now
-        return HELD
-      }
+      if (ending === HELD) return this.#begin(slot, now)
       if (ending !== undefined) {
         this.#giveUp(slot, outcome)
         return ending
@@ -130,6 +142,26 @@ export class Attendance {
       sleep(this.#heard, deadline - now)
       this.#hasSlept = true
     }
+  }
+
+  /** Takes a slot that nobody attends if it is free before `until`: registers nothing. */
+  #catches(slot: number, name0: number, name1: number, since: number, until: number): boolean {
+    const words = this.#words
+    const { letOthersRun } = this.#surroundings
+    for (let now = since, i = 1; now < until; i++) {
+      const isFree = (Atomics.load(words, slot) & (OWNER_MASK | ATTENDED)) === 0
+      if (isFree && this.#protocol.tryExclusive(slot, name0, name1) === ENTERED) return true
+      if (i < GLANCES) continue
+      letOthersRun()
+      now = nowMs()
+    }
+    return false
+  }
+
+  #begin(slot: number, now: number): Ending {
+    this.#turnSlot = slot
+    this.#turnBeganMs = now
+    return HELD
   }
 
   /** An evicted one does, too: releases may rely on it. */
@@ -173,7 +205,8 @@ export class Attendance {
             protocol.rouse(slot)
             return BUSY
           }
-          this.#watch(slot, current, this.#isUrgent ? until : Math.min(until, ownedSince + HARD_MS))
+          const isFree = this.#watch(slot, current, ownedSince + TURN_MS, this.#isUrgent ? until : Math.min(until, ownedSince + HARD_MS))
+          if (isFree) outcome = protocol.attemptExclusive(slot, name0, name1, false, SUCCEEDS)
         }
       }
       if (outcome !== BUSY && outcome !== OPEN) {
@@ -189,15 +222,21 @@ export class Attendance {
     return this.#surroundings.isLive() ? protocol.attemptExclusive(slot, name0, name1, this.#isUrgent, SUCCEEDS) : BUSY
   }
 
-  /** Until the slot has another owner or none, or the bell has rung, or somebody else's look has cleared ATTENDED. Small, so that V8 makes no garbage here. */
-  #watch(slot: number, owner: number, until: number): void {
+  /**
+   * Until the slot has another owner, or the bell has rung, or somebody else's look has cleared ATTENDED. Small, so that V8 makes no garbage here.
+   * @returns true as soon as it stays free, or is free after `over`
+   */
+  #watch(slot: number, owner: number, over: number, until: number): boolean {
     const words = this.#words
     const { letOthersRun } = this.#surroundings
     const heard = this.#heard
     let last = nowMs()
     do {
       const word = Atomics.load(words, slot)
-      if ((word & OWNER_MASK) !== owner || (word & ATTENDED) === 0 || sequenceOf(words, this.#bell) !== heard) return
+      const current = word & OWNER_MASK
+      if (current === 0) {
+        if (last > over || !this.#isTaken(slot, last + PAUSE_MS)) return true
+      } else if (current !== owner || (word & ATTENDED) === 0 || sequenceOf(words, this.#bell) !== heard) return false
       letOthersRun()
       const now = nowMs()
       if (now - last > CROWDED_MS) {
@@ -205,13 +244,17 @@ export class Attendance {
         last = nowMs()
       } else last = now
     } while (last < until)
+    return false
   }
 
-  /** Whether somebody takes the slot in time. */
+  /** Whether somebody takes the slot in time. Lets nobody run, for the core may not come back in time; and looks seldom, for each look takes the word from the core of the owner. */
   #isTaken(slot: number, until: number): boolean {
-    do {
+    for (let now = 0; now < until;) {
       if ((Atomics.load(this.#words, slot) & OWNER_MASK) !== 0) return true
-    } while (nowMs() < until)
+      const next = Math.min(nowMs() + GLANCE_MS, until)
+      do now = nowMs()
+      while (now < next)
+    }
     return false
   }
 

@@ -117,6 +117,10 @@ export class LockHandle {
    * @throws as lock(), and `LOCK_DEADLOCK` when a task of this very thread is in the way
    */
   lockSync(options?: LockSyncOptions): TableGuard {
+    if (options === undefined && this.session.failure === undefined) {
+      const free = this.#enterFree()
+      if (free !== undefined) return free
+    }
     const { mode, timeoutMs } = options === undefined ? NO_OPTIONS : this.#parse(options, SYNC_KEYS)
     const guard = this.#owesTurn(mode) ? undefined : this.#tryMode(mode)
     if (guard !== undefined) return guard

@@ -1,6 +1,6 @@
 /** A blocking caller that attends a slot, against a clock and other participants that the test moves. The protocol is the shipped one. */
 import { beforeEach, describe, expect, test, vi } from 'vitest'
-import { Attendance, EVICTED, HELD, LATE } from '../../src/lock/attendance.js'
+import { Attendance, EVICTED, HELD, LATE, LOOK_MS } from '../../src/lock/attendance.js'
 import {
   ATTENDED, HANDOFF, LIFE, MODE_EXCLUSIVE, MODE_SHARED, OWNER_MASK, PARTICIPANT, PARTICIPANTS_WORD, PARTICIPANT_LIMIT, PARTICIPANT_WORDS, SLOT, SLOT_WORDS, WAITERS,
   participantWord,
@@ -12,7 +12,7 @@ import { TURN_MS } from '../../src/lock/turn.js'
 const clock = vi.hoisted(() => ({ tick: (): number => 0 }))
 vi.mock('../../src/lock/clock.js', () => ({ nowMs: () => clock.tick() }))
 
-const LOOK_MS = 0.0002
+const TICK_MS = 0.0002
 const YIELD_MS = 0.001
 const SLOT_WORD = PARTICIPANTS_WORD + PARTICIPANT_LIMIT * PARTICIPANT_WORDS
 const ME = 1
@@ -44,7 +44,7 @@ class Scene {
 
   constructor() {
     clock.tick = () => {
-      this.#move(LOOK_MS)
+      this.#move(TICK_MS)
       return this.now
     }
   }
@@ -148,13 +148,13 @@ describe('the next in turn', () => {
     })
     const { ending, tookMs } = scene.wait()
     expect(ending).toBe(HELD)
-    expect(tookMs).toBeLessThan(0.5 * TURN_MS + 0.01)
+    expect(tookMs).toBeLessThan(0.5 * TURN_MS + 0.0055) // looked at anew each 0.001, and for 0.003 more
   })
 
   test('says so in the slot, for as long as it looks; releases ring nobody', () => {
     const seen: number[] = []
     for (let i = 1; i < 20; i++) {
-      scene.after(0.01 * i, () => {
+      scene.after(LOOK_MS + 0.01 * i, () => {
         seen.push(scene.state & ATTENDED)
         scene.leave(2)
         scene.enter(2)
@@ -171,15 +171,15 @@ describe('the next in turn', () => {
   })
 
   test('a flag that the look of another has cleared is set again', () => {
-    scene.after(0.1, () => {
+    scene.after(LOOK_MS + 0.1, () => {
       scene.queue(3)
       scene.of(3).giveUp(SLOT_WORD, MODE_EXCLUSIVE)
     })
     let seen = 0
-    scene.after(0.15, () => {
+    scene.after(LOOK_MS + 0.15, () => {
       seen = scene.state & ATTENDED
     })
-    scene.after(0.2, () => {
+    scene.after(LOOK_MS + 0.2, () => {
       scene.leave(2)
     })
     expect(scene.wait().ending).toBe(HELD)
@@ -334,6 +334,77 @@ test('a free slot is taken', () => {
   expect(tookMs).toBeLessThan(0.01)
 })
 
+describe('before it registers', () => {
+  test('a slot that its owner leaves soon is taken, and nobody rung for it', () => {
+    scene.enter(2)
+    let mayKnow = true
+    scene.after(0.8 * LOOK_MS, () => {
+      mayKnow = scene.isWaiting(ME) || (scene.state & WAITERS) !== 0
+      scene.leave(2)
+    })
+    const { ending, tookMs } = scene.wait()
+    expect({ ending, mayKnow }).toEqual({ ending: HELD, mayKnow: false })
+    expect(tookMs).toBeLessThan(0.8 * LOOK_MS + 0.002)
+    scene.leave(ME)
+    expect(scene.state).toBe(0)
+    expect(scene.rung).toEqual([])
+  })
+
+  test('a turn begins with that', () => {
+    scene.enter(2)
+    scene.after(0.5 * LOOK_MS, () => {
+      scene.leave(2)
+    })
+    expect(scene.wait().ending).toBe(HELD)
+    scene.queue(3)
+    scene.of(3).attemptExclusive(SLOT_WORD, 7, 7, false, ATTENDS)
+    scene.now += 0.8 * TURN_MS
+    expect(scene.attendance.owesTurn(SLOT_WORD)).toBe(false)
+    scene.now += 0.3 * TURN_MS
+    expect(scene.attendance.owesTurn(SLOT_WORD)).toBe(true)
+  })
+
+  test('a slot that another attends is left to that one', () => {
+    scene.enter(2)
+    scene.queue(3)
+    scene.of(3).attemptExclusive(SLOT_WORD, 7, 7, false, ATTENDS)
+    scene.after(0.3 * LOOK_MS, () => {
+      scene.leave(2)
+    })
+    let later: number | undefined
+    scene.after(0.6 * LOOK_MS, () => {
+      later = scene.of(3).attemptExclusive(SLOT_WORD, 7, 7, false, SUCCEEDS)
+    })
+    scene.after(2, () => {
+      scene.leave(3)
+    })
+    const { ending, tookMs } = scene.wait()
+    expect({ ending, later }).toEqual({ ending: HELD, later: ENTERED })
+    expect(tookMs).toBeGreaterThanOrEqual(2)
+  })
+
+  test('its time is up: it has never been there', () => {
+    scene.enter(2)
+    expect(scene.wait(0.5 * LOOK_MS).ending).toBe(LATE)
+    expect(scene.isWaiting(ME)).toBe(false)
+  })
+
+  test.each([['at once', 0], ['in time', 0.5 * LOOK_MS]])('evicted, it leaves what it has caught %s', (_when, ms) => {
+    if (ms !== 0) {
+      scene.enter(2)
+      scene.after(ms, () => {
+        scene.leave(2)
+      })
+    }
+    scene.live = false
+    const { ending, tookMs } = scene.wait()
+    expect(ending).toBe(EVICTED)
+    expect(tookMs).toBeLessThan(LOOK_MS)
+    expect(scene.state).toBe(0)
+    expect(scene.isWaiting(ME)).toBe(false)
+  })
+})
+
 test('who is not the next in turn makes sure that the next is awake, and sleeps', () => {
   scene.enter(2)
   scene.queue(3)
@@ -344,7 +415,7 @@ test('who is not the next in turn makes sure that the next is awake, and sleeps'
   })
   const began = scene.now
   expect(scene.wait().ending).toBe(HELD)
-  expect(scene.sleeps[0]!.at - began).toBeLessThan(0.01)
+  expect(scene.sleeps[0]!.at - began).toBeLessThan(LOOK_MS + 0.01)
   expect(scene.rung).toEqual([3, 3, ME])
 })
 
