@@ -142,6 +142,21 @@ describe('the next in turn', () => {
     expect(scene.sleeps).toEqual([])
   })
 
+  test('a hold of more than half a turn is a turn', () => {
+    scene.after(0.6 * TURN_MS, () => {
+      scene.leave(2)
+    })
+    let late: number | undefined
+    scene.after(0.6 * TURN_MS + 0.002, () => {
+      late = scene.of(2).tryExclusive(SLOT_WORD, 7, 7)
+    })
+    const { ending, tookMs } = scene.wait()
+    scene.now += 0.01
+    clock.tick()
+    expect({ ending, late }).toEqual({ ending: HELD, late: BUSY })
+    expect(tookMs).toBeLessThan(0.6 * TURN_MS + 0.003)
+  })
+
   test('takes in the middle of a turn what stays free', () => {
     scene.after(0.5 * TURN_MS, () => {
       scene.leave(2)
@@ -358,9 +373,11 @@ describe('before it registers', () => {
     expect(scene.wait().ending).toBe(HELD)
     scene.queue(3)
     scene.of(3).attemptExclusive(SLOT_WORD, 7, 7, false, ATTENDS)
-    scene.now += 0.8 * TURN_MS
+    scene.now += 0.3 * TURN_MS
     expect(scene.attendance.owesTurn(SLOT_WORD)).toBe(false)
     scene.now += 0.3 * TURN_MS
+    expect(scene.attendance.owesTurn(SLOT_WORD)).toBe(false)
+    scene.now += 0.5 * TURN_MS
     expect(scene.attendance.owesTurn(SLOT_WORD)).toBe(true)
   })
 
@@ -485,6 +502,16 @@ describe('an owner that comes back', () => {
     const { ending, tookMs } = scene.wait()
     expect(ending).toBe(HELD)
     expect(tookMs).toBeGreaterThanOrEqual(0.5)
+  })
+
+  test.each([[0.3, 3], [0.4, 2], [0.6, 1], [2, 1]])('a hold that would end after the turn is not begun: %d of a turn each', (part, holds) => {
+    enterAttended()
+    let count = 0
+    do {
+      scene.now += part * TURN_MS
+      count++
+    } while (!scene.attendance.owesTurn(SLOT_WORD))
+    expect(count).toBe(holds)
   })
 
   test('but goes on, for another turn, if that one does not come', () => {
