@@ -105,9 +105,7 @@ export class Attendance {
   owesTurn(slot: number): boolean {
     if ((Atomics.load(this.#words, slot) & ATTENDED) === 0) return false
     const now = nowMs()
-    if (slot !== this.#turnSlot) {
-      this.#begin(slot, now)
-    }
+    if (slot !== this.#turnSlot) this.#beginTurn(slot, now)
     const endOfNext = now + (now - this.#askedMs)
     this.#askedMs = now
     this.#isPolite = endOfNext - this.#turnBeganMs > TURN_MS
@@ -122,9 +120,12 @@ export class Attendance {
     const protocol = this.#protocol
     const { isLive, sleep } = this.#surroundings
     if (!this.#isPolite && this.#catches(slot, name0, name1, since, Math.min(since + LOOK_MS, deadline))) {
-      if (isLive()) return this.#begin(slot, since)
-      protocol.releaseExclusive(slot)
-      return EVICTED
+      if (!isLive()) {
+        protocol.releaseExclusive(slot)
+        return EVICTED
+      }
+      this.#beginTurn(slot, since)
+      return HELD
     }
     protocol.register(slot, MODE_EXCLUSIVE)
     mute(this.#words, this.#bell)
@@ -137,7 +138,10 @@ export class Attendance {
       outcome = outcome === OWNER ? protocol.drain(slot, name0, name1) : this.#attend(slot, name0, name1, since, deadline)
       const now = nowMs()
       const ending = isLive() ? (outcome === ENTERED ? HELD : now < deadline ? undefined : LATE) : EVICTED // looked at after the bell, whose ring tells of it
-      if (ending === HELD) return this.#begin(slot, now)
+      if (ending === HELD) {
+        this.#beginTurn(slot, now)
+        return HELD
+      }
       if (ending !== undefined) {
         this.#giveUp(slot, outcome)
         return ending
@@ -162,11 +166,10 @@ export class Attendance {
     return false
   }
 
-  #begin(slot: number, now: number): Ending {
+  #beginTurn(slot: number, now: number): void {
     this.#turnSlot = slot
     this.#turnBeganMs = now
     this.#askedMs = now
-    return HELD
   }
 
   /** An evicted one does, too: releases may rely on it. */
@@ -193,8 +196,7 @@ export class Attendance {
       const current = Atomics.load(words, slot) & OWNER_MASK
       let outcome: Outcome
       if (current === 0) {
-        const isOver = owner !== 0 && now - ownedSince > TURN_MS
-        if (!isOver && this.#isTaken(slot, now + pauseMs)) continue
+        if (this.#isTaken(slot, now + pauseMs)) continue
         outcome = protocol.attemptExclusive(slot, name0, name1, false, SUCCEEDS)
       } else {
         if (current !== owner) {

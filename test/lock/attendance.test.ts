@@ -119,42 +119,32 @@ describe('the next in turn', () => {
     scene.enter(2)
   })
 
-  test('leaves a gap in the middle of a turn to the owner, and takes the first one after it', () => {
-    scene.after(0.5 * TURN_MS, () => {
-      scene.leave(2)
-    })
-    scene.after(0.5 * TURN_MS + 0.001, () => {
-      scene.enter(2)
-    })
-    scene.after(1.2 * TURN_MS, () => {
+  test.each([
+    ['a gap in the middle of a turn is the owner\'s, the first one after it is taken', 1.2, 0.5],
+    ['a hold of more than half a turn is a turn', 0.6, undefined],
+  ])('%s', (_what, turns, gap) => {
+    if (gap !== undefined) {
+      scene.after(gap * TURN_MS, () => {
+        scene.leave(2)
+      })
+      scene.after(gap * TURN_MS + 0.001, () => {
+        scene.enter(2)
+      })
+    }
+    scene.after(turns * TURN_MS, () => {
       scene.leave(2)
     })
     let late: number | undefined
-    scene.after(1.2 * TURN_MS + 0.002, () => {
+    scene.after(turns * TURN_MS + 0.002, () => {
       late = scene.of(2).tryExclusive(SLOT_WORD, 7, 7)
     })
     const { ending, tookMs } = scene.wait()
     scene.now += 0.01
     clock.tick()
     expect({ ending, late }).toEqual({ ending: HELD, late: BUSY })
-    expect(tookMs).toBeGreaterThanOrEqual(1.2 * TURN_MS)
-    expect(tookMs).toBeLessThan(1.2 * TURN_MS + 0.003)
+    expect(tookMs).toBeGreaterThanOrEqual(turns * TURN_MS)
+    expect(tookMs).toBeLessThan(turns * TURN_MS + 0.003)
     expect(scene.sleeps).toEqual([])
-  })
-
-  test('a hold of more than half a turn is a turn', () => {
-    scene.after(0.6 * TURN_MS, () => {
-      scene.leave(2)
-    })
-    let late: number | undefined
-    scene.after(0.6 * TURN_MS + 0.002, () => {
-      late = scene.of(2).tryExclusive(SLOT_WORD, 7, 7)
-    })
-    const { ending, tookMs } = scene.wait()
-    scene.now += 0.01
-    clock.tick()
-    expect({ ending, late }).toEqual({ ending: HELD, late: BUSY })
-    expect(tookMs).toBeLessThan(0.6 * TURN_MS + 0.003)
   })
 
   test('takes in the middle of a turn what stays free', () => {
